@@ -1,0 +1,1 @@
+//! Agreements, approvals, manifests, input sets and requests: the text objects that parties sign

@@ -1,0 +1,1 @@
+//! What an analysis is: confidential inputs in, a confidential outcome out

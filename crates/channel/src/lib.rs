@@ -1,0 +1,1 @@
+//! Local channel between enclave and host: vsock, hybrid-vsock, bounded frames

@@ -1,0 +1,1 @@
+//! The only way out: rules that turn a confidential outcome into a released one

@@ -1,0 +1,1 @@
+//! Enclave runtime: one batch job per life, lifecycle as types

@@ -1,0 +1,1 @@
+//! The parent: stores ciphertext, starts enclaves, relays bytes

@@ -1,0 +1,1 @@
+//! Simulated hypervisor: a Nitro Security Module, its certificate authority and a vsock device for local development

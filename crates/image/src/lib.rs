@@ -1,0 +1,1 @@
+//! Enclave images (EIF): read, build, measure

@@ -1,0 +1,1 @@
+//! A key service that speaks the AWS KMS protocol and releases keys by attestation

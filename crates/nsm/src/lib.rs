@@ -1,0 +1,1 @@
+//! Nitro Security Module: requests over /dev/nsm or a socket

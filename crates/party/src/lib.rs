@@ -1,0 +1,1 @@
+//! What a data owner does: verify, sign, seal, authorize, open

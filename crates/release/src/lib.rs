@@ -1,0 +1,1 @@
+//! Key release: KMS key policies, their evaluation and rendering, and the Recipient exchange

@@ -1,0 +1,1 @@
+//! Sealed tables, blobs and results: Parquet Modular Encryption and age
