@@ -33,7 +33,7 @@ pub use crate::{
     error::{ParameterError, ParameterProblem},
     input::{DatasetInput, Input, InputTables, VoidReason},
     outcome::{Notice, Outcome, Proposal, ProposedColumn, ProposedOutput, ProposedTable, RowNumbers, Values},
-    rules::{ColumnRule, Domain, NOTICES_FILE, OutputRule, Rules, TableRule, archive_bytes, csv_bytes},
+    rules::{Cells, ColumnRule, Domain, NOTICES_FILE, NOTICES_HEADER, OutputRule, Rules, TableRule, archive_bytes, csv_bytes},
     seed::SeedStream,
 };
 

@@ -220,7 +220,8 @@ impl Rules {
     }
 }
 
-pub(crate) const NOTICES_HEADER: &str = "dataset,reason,count,rows\n";
+/// The first line of [`NOTICES_FILE`].
+pub const NOTICES_HEADER: &str = "dataset,reason,count,rows\n";
 
 impl TableRule {
     fn header(&self) -> u64 {
