@@ -36,7 +36,7 @@ pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
         out.push(short);
     } else {
         let significant: Vec<u8> = length.iter().copied().skip_while(|byte| *byte == 0).collect();
-        out.push(0x80 | u8::try_from(significant.len()).expect("at most eight bytes"));
+        out.push(0x80 | u8::try_from(significant.len()).unwrap_or(8));
         out.extend(significant);
     }
     out.extend_from_slice(content);

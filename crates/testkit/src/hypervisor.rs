@@ -124,8 +124,9 @@ impl ForgedHypervisor {
     /// SHA-256 of the root certificate: what an agreement names.
     #[must_use]
     pub fn root_fingerprint(&self) -> [u8; 32] {
-        let digest = digest::digest(&digest::SHA256, &self.root_der);
-        digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest::digest(&digest::SHA256, &self.root_der).as_ref());
+        fingerprint
     }
 
     /// A document that says this, ready to be changed.
