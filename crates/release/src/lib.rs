@@ -1,1 +1,2 @@
-//! Key release: KMS key policies, their evaluation and rendering, and the Recipient exchange
+//! Key release.
+pub mod recipient;
