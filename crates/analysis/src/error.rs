@@ -1,22 +1,42 @@
 //! What is wrong with an analysis in an agreement.
 
-use entente_agreement::{Name, Position, TableError};
+use core::fmt;
+
+use entente_agreement::{Name, Position, TextError, TextErrorKind};
 
 /// An agreement's analysis that cannot be run as written: what is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{position}: {problem}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterError {
-    /// Line and column in the agreement's text.
+    /// Line and column in the agreement's text. [`Position::NONE`] where the problem names a dataset or an output: find it by its name.
     pub position: Position,
     /// What is wrong there.
     pub problem: ParameterProblem,
+}
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.position != Position::NONE {
+            write!(f, "{}: ", self.position)?;
+        }
+        write!(f, "{}", self.problem)
+    }
+}
+
+impl std::error::Error for ParameterError {}
+
+impl From<TextError> for ParameterError {
+    fn from(error: TextError) -> Self {
+        Self { position: error.position(), problem: ParameterProblem::Text(error.kind().clone()) }
+    }
 }
 
 /// What is wrong with an analysis' parameters, disclosure rules, datasets or outputs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterProblem {
     /// The analysis is not of the kind that this program computes.
-    #[error("analysis `{name}` is not of the kind `{kind}`: its name must be `{kind}` or start with `{kind}-`")]
+    #[error(
+        "analysis `{name}` is not of the kind `{kind}`: its name must be `{kind}` or start with `{kind}-`"
+    )]
     OtherKind {
         /// The analysis' name.
         name: Name,
@@ -25,7 +45,7 @@ pub enum ParameterProblem {
     },
     /// A key is missing, unknown or of another type.
     #[error("{0}")]
-    Table(TableError),
+    Text(TextErrorKind),
     /// A value that is not among those allowed.
     #[error("`{key}` is `{found}`, expected {expected}")]
     Value {

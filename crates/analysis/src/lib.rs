@@ -33,7 +33,10 @@ pub use crate::{
     error::{ParameterError, ParameterProblem},
     input::{DatasetInput, Input, InputTables, VoidReason},
     outcome::{Notice, Outcome, Proposal, ProposedColumn, ProposedOutput, ProposedTable, RowNumbers, Values},
-    rules::{Cells, ColumnRule, Domain, NOTICES_FILE, NOTICES_HEADER, OutputRule, Rules, TableRule, archive_bytes, csv_bytes},
+    rules::{
+        Cells, ColumnRule, Domain, NOTICES_FILE, NOTICES_HEADER, OutputRule, Rules, TableRule, archive_bytes,
+        csv_bytes,
+    },
     seed::SeedStream,
 };
 
@@ -50,7 +53,10 @@ pub trait Analysis: Sized {
     ///
     /// # Errors
     /// What is wrong and where in the agreement's text. Everything here is public, so the error may be exact.
-    fn configure(agreement: &Agreement, analysis: &entente_agreement::Analysis) -> Result<Self, ParameterError>;
+    fn configure(
+        agreement: &Agreement,
+        analysis: &entente_agreement::Analysis,
+    ) -> Result<Self, ParameterError>;
 
     /// What may be released at most. It follows from the agreement alone, because this is asked before any data is there.
     fn rules(&self) -> &Rules;

@@ -9,6 +9,14 @@
 /// seed's own value never leaves the enclave, but a stream that an analysis writes into an outcome is public from then on, so
 /// streams have purposes and none tells about another.
 pub trait SeedStream {
-    /// The first bytes of the stream for `purpose`, as many as `out` is long, at most 12,240 (255 blocks of HKDF-SHA-384).
-    fn fill(&self, purpose: &str, out: &mut [u8]);
+    /// The first 48 bytes of the stream for `purpose`; ties of an auction are drawn with the purpose `tie`.
+    fn draw(&self, purpose: &str) -> [u8; 48];
+}
+
+impl SeedStream for entente_sealing::RunSeed {
+    fn draw(&self, purpose: &str) -> [u8; 48] {
+        let mut bytes = [0; 48];
+        self.stream(purpose, &mut bytes).expect("48 bytes are one block of HKDF-SHA-384, a stream has 255");
+        bytes
+    }
 }
