@@ -1,0 +1,1 @@
+//! Pinned keys of other parties, in OpenSSH's `allowed_signers` form.
