@@ -1,2 +1,4 @@
 //! Key release.
 pub mod recipient;
+
+pub mod policy;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use entente_release::recipient::{
-    EnvelopeError, EnvelopeSecrets, RecipientKey, RecipientKeyError, RecipientPublicKey, UnwrapError, envelope,
+    EnvelopeError, EnvelopeSecrets, RecipientKey, RecipientKeyError, RecipientPublicKey, UnwrapError,
+    envelope,
 };
 
 const SUBSTITUTE: [u8; 32] = [0xa5; 32];
@@ -199,7 +200,7 @@ fn a_recipient_key_must_be_a_canonical_rsa_key_of_allowed_size() {
     trailing.push(0);
     for (bytes, expected) in [
         (Vec::new(), RecipientKeyError::NotRsa),
-        (trailing, RecipientKeyError::NotRsa),
+        (trailing, RecipientKeyError::NotCanonical),
         (good[..293].to_vec(), RecipientKeyError::NotRsa),
     ] {
         assert_eq!(RecipientPublicKey::from_spki_der(&bytes).unwrap_err(), expected);
@@ -230,15 +231,33 @@ fn openssl(dir: &Path, arguments: &[&str]) -> PathBuf {
 #[test]
 fn stock_openssl_opens_our_answers() {
     let dir = tempfile::tempdir().unwrap();
-    openssl(dir.path(), &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "key.pem"]);
-    openssl(dir.path(), &["pkcs8", "-topk8", "-nocrypt", "-in", "key.pem", "-outform", "DER", "-out", "key.der"]);
+    openssl(
+        dir.path(),
+        &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "key.pem"],
+    );
+    openssl(
+        dir.path(),
+        &["pkcs8", "-topk8", "-nocrypt", "-in", "key.pem", "-outform", "DER", "-out", "key.der"],
+    );
     let key = RecipientKey::from_pkcs8(&std::fs::read(dir.path().join("key.der")).unwrap()).unwrap();
     for length in [0, 32, 4096] {
         let plaintext = vec![0x37; length];
         std::fs::write(dir.path().join("answer.ber"), sealed_for(&key, &plaintext)).unwrap();
         openssl(
             dir.path(),
-            &["cms", "-decrypt", "-inform", "DER", "-in", "answer.ber", "-inkey", "key.pem", "-out", "out.bin", "-binary"],
+            &[
+                "cms",
+                "-decrypt",
+                "-inform",
+                "DER",
+                "-in",
+                "answer.ber",
+                "-inkey",
+                "key.pem",
+                "-out",
+                "out.bin",
+                "-binary",
+            ],
         );
         assert_eq!(std::fs::read(dir.path().join("out.bin")).unwrap(), plaintext, "{length}");
     }
@@ -254,12 +273,30 @@ fn answers_made_by_stock_openssl_open() {
     std::fs::write(dir.path().join("c.cnf"), config).unwrap();
     openssl(
         dir.path(),
-        &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-config", "c.cnf"],
+        &[
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
+            "-config", "c.cnf",
+        ],
     );
-    openssl(dir.path(), &["pkcs8", "-topk8", "-nocrypt", "-in", "key.pem", "-outform", "DER", "-out", "key.der"]);
+    openssl(
+        dir.path(),
+        &["pkcs8", "-topk8", "-nocrypt", "-in", "key.pem", "-outform", "DER", "-out", "key.der"],
+    );
     let key = RecipientKey::from_pkcs8(&std::fs::read(dir.path().join("key.der")).unwrap()).unwrap();
     std::fs::write(dir.path().join("plain.bin"), [0x42; 32]).unwrap();
-    let base = ["cms", "-encrypt", "-binary", "-in", "plain.bin", "-outform", "DER", "-out", "answer.der", "-recip", "cert.pem"];
+    let base = [
+        "cms",
+        "-encrypt",
+        "-binary",
+        "-in",
+        "plain.bin",
+        "-outform",
+        "DER",
+        "-out",
+        "answer.der",
+        "-recip",
+        "cert.pem",
+    ];
     let oaep = ["-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"];
     // Definite lengths, and with -stream indefinite ones.
     for (extra, opens) in [

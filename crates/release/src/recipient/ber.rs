@@ -241,8 +241,13 @@ mod tests {
 
     #[test]
     fn huge_lengths_and_empty_input_are_refused() {
-        for bytes in [&[][..], &[0x04], &[0x04, 0x84, 0xff, 0xff, 0xff, 0xff], &[0x04, 0x82, 0xff], &[0x04, 0x82, 0xff, 0xff]]
-        {
+        for bytes in [
+            &[][..],
+            &[0x04],
+            &[0x04, 0x84, 0xff, 0xff, 0xff, 0xff],
+            &[0x04, 0x82, 0xff],
+            &[0x04, 0x82, 0xff, 0xff],
+        ] {
             assert_eq!(Reader::new(bytes).primitive(OCTET_STRING), Err(Malformed), "{bytes:02x?}");
         }
     }

@@ -104,7 +104,10 @@ impl<'a> Message<'a> {
     fn sha256(reader: &mut Reader<'a>) -> Result<(), Malformed> {
         reader.enter(ber::SEQUENCE)?;
         reader.exactly(ber::OBJECT_IDENTIFIER, SHA256)?;
-        reader.exactly(ber::NULL, &[])?;
+        // RFC 4055 §2.1: absent parameters (OpenSSL) and NULL (AWS) are the same.
+        if reader.peek().is_some() {
+            reader.exactly(ber::NULL, &[])?;
+        }
         reader.leave()
     }
 
@@ -123,8 +126,14 @@ impl<'a> Message<'a> {
 }
 
 /// Writes a message in the form that [`Message::parse`] documents.
-pub(super) fn write(key_identifier: &[u8; 32], encrypted_key: &[u8], iv: &[u8; 16], content: &[u8]) -> Vec<u8> {
-    let sha256 = definite(ber::SEQUENCE, &[&definite(ber::OBJECT_IDENTIFIER, &[SHA256]), &definite(ber::NULL, &[])]);
+pub(super) fn write(
+    key_identifier: &[u8; 32],
+    encrypted_key: &[u8],
+    iv: &[u8; 16],
+    content: &[u8],
+) -> Vec<u8> {
+    let sha256 =
+        definite(ber::SEQUENCE, &[&definite(ber::OBJECT_IDENTIFIER, &[SHA256]), &definite(ber::NULL, &[])]);
     let mgf1 = definite(ber::SEQUENCE, &[&definite(ber::OBJECT_IDENTIFIER, &[MGF1]), &sha256]);
     let oaep = definite(
         ber::SEQUENCE,
@@ -132,7 +141,10 @@ pub(super) fn write(key_identifier: &[u8; 32], encrypted_key: &[u8], iv: &[u8; 1
             &definite(ber::OBJECT_IDENTIFIER, &[RSAES_OAEP]),
             &definite(
                 ber::SEQUENCE,
-                &[&definite(ber::CONTEXT_0_CONSTRUCTED, &[&sha256]), &definite(ber::CONTEXT_1_CONSTRUCTED, &[&mgf1])],
+                &[
+                    &definite(ber::CONTEXT_0_CONSTRUCTED, &[&sha256]),
+                    &definite(ber::CONTEXT_1_CONSTRUCTED, &[&mgf1]),
+                ],
             ),
         ],
     );
@@ -155,7 +167,8 @@ pub(super) fn write(key_identifier: &[u8; 32], encrypted_key: &[u8], iv: &[u8; 1
     ber::write_definite(&mut out, ber::SET, &recipient);
     ber::open_indefinite(&mut out, ber::SEQUENCE);
     ber::write_definite(&mut out, ber::OBJECT_IDENTIFIER, DATA);
-    let algorithm = [definite(ber::OBJECT_IDENTIFIER, &[AES_256_CBC]), definite(ber::OCTET_STRING, &[iv])].concat();
+    let algorithm =
+        [definite(ber::OBJECT_IDENTIFIER, &[AES_256_CBC]), definite(ber::OCTET_STRING, &[iv])].concat();
     ber::write_definite(&mut out, ber::SEQUENCE, &algorithm);
     ber::open_indefinite(&mut out, ber::CONTEXT_0_CONSTRUCTED);
     for piece in content.chunks(PIECE) {

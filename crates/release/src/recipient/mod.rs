@@ -168,9 +168,9 @@ impl RecipientKey {
 
 /// Decrypts whole blocks in place, without looking at the padding.
 fn decrypt_cbc(key: &[u8; CONTENT_KEY], iv: [u8; BLOCK], content: &mut [u8]) -> Choice {
-    let done = UnboundCipherKey::new(&AES_256, key)
-        .and_then(DecryptingKey::cbc)
-        .and_then(|cipher| cipher.decrypt(content, DecryptionContext::Iv128(FixedLength::from(iv))).map(|_| ()));
+    let done = UnboundCipherKey::new(&AES_256, key).and_then(DecryptingKey::cbc).and_then(|cipher| {
+        cipher.decrypt(content, DecryptionContext::Iv128(FixedLength::from(iv))).map(|_| ())
+    });
     Choice::from(u8::from(done.is_ok()))
 }
 
