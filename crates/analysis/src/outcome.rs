@@ -225,9 +225,10 @@ impl RowNumbers {
     /// Adds a row, counted from 1, not before those already added.
     pub fn add(&mut self, row: u64) {
         self.count = self.count.saturating_add(1);
+        let room = self.ranges.len() < Self::RANGES;
         match self.ranges.last_mut() {
             Some((_, last)) if self.cut == 0 && last.checked_add(1) == Some(row) => *last = row,
-            _ if self.ranges.len() < Self::RANGES => self.ranges.push((row, row)),
+            _ if room => self.ranges.push((row, row)),
             _ => self.cut = self.cut.saturating_add(1),
         }
     }

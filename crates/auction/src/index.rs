@@ -18,11 +18,6 @@ impl Index {
         Self { key, slots: vec![0; 64], hashes: Vec::new() }
     }
 
-    /// How many texts there are.
-    pub(crate) fn len(&self) -> usize {
-        self.hashes.len()
-    }
-
     /// The number of `text`, if it is in. `is(n)` says whether the text with the number `n` is equal to it.
     pub(crate) fn find(&self, prefix: u64, text: &[u8], is: impl FnMut(u32) -> bool) -> Option<u32> {
         self.probe(hash(self.key, prefix, text), is).ok()
@@ -124,7 +119,6 @@ mod tests {
                 assert_eq!(entry, if round == 0 { Entry::New } else { Entry::Known });
             }
         }
-        assert_eq!(index.len(), 5000);
         assert_eq!(index.find(7, b"bidder-5000", |_| false), None);
         assert_eq!(index.find(7, b"bidder-77", |known| known == 77), Some(77));
     }
