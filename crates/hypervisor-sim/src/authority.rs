@@ -287,7 +287,7 @@ fn params(name: &str, not_before: UnixTime, not_after: UnixTime) -> CertificateP
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CountryName, "US");
     params.distinguished_name.push(DnType::OrganizationName, ORGANIZATION);
-    params.distinguished_name.push(DnType::OrganizationalUnitName, "AWS");
+    params.distinguished_name.push(DnType::OrganizationalUnitName, "local");
     params.distinguished_name.push(DnType::CommonName, name);
     params
 }

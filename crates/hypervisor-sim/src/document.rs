@@ -15,7 +15,6 @@ pub const SIGNATURE: usize = 96;
 const PROTECTED: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
 
 /// The payload of a document, field by field.
-#[derive(Clone, Copy)]
 pub struct Payload<'a> {
     module_id: &'a str,
     timestamp: UnixTime,

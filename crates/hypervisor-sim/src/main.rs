@@ -81,6 +81,10 @@ enum Action {
         /// Start the program as an ordinary process even where namespaces could be had.
         #[arg(long)]
         no_isolation: bool,
+        /// Stop the enclave when standard input ends: a parent that keeps a pipe to it takes the enclave with it,
+        /// however it ends.
+        #[arg(long)]
+        stop_with_stdin: bool,
     },
 }
 
@@ -145,6 +149,7 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
             cid,
             console,
             no_isolation,
+            stop_with_stdin,
         } => {
             let file = read_image(&image)?;
             let eif = Eif::parse(&file).with_context(|| image.display().to_string())?;
@@ -184,6 +189,13 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
             });
             let _ =
                 writeln!(io::stderr(), "SIMULATED enclave {module_id}: {}", running.isolation().describe());
+            if stop_with_stdin {
+                let stopper = running.stopper();
+                thread::spawn(move || {
+                    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+                    stopper.stop();
+                });
+            }
             say(&json!({
                 "state": "running",
                 "cid": cid,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use entente_attestation::{Digest384, PcrIndex, SignedDocument, TrustAnchor, UnixTime};
 use entente_hypervisor_sim::{
-    AuthorityError, CaIdentity, CertificateAuthority, Clock, Identity as _, Module as _, NsmDevice,
-    ParentInstance, RANDOM, Registers,
+    AuthorityError, CaIdentity, CertificateAuthority, Clock, Credentials, Identity as _, Module as _,
+    NsmDevice, ParentInstance, Payload, RANDOM, Registers,
 };
 use entente_image::{Application, EnclaveImage, pcr3_of_role, pcr4_of_instance};
 use entente_nsm::NsmErrorCode;
@@ -302,4 +302,106 @@ fn an_authority_is_kept_and_never_overwritten() {
     let other = CertificateAuthority::generate(NOW).unwrap();
     std::fs::write(dir.join("root.der"), other.root_der()).unwrap();
     assert!(matches!(CertificateAuthority::open(&dir), Err(AuthorityError::Content { .. })));
+}
+
+/// A real document's payload, taken apart and written by us, is the same bytes.
+#[test]
+fn a_payload_of_hardware_is_written_byte_for_byte() {
+    let Some(dir) = vectors() else { return };
+    for name in
+        ["real-2026-04-21-prod-f1f05745", "real-2025-09-16-prod-ce1e1c6e", "real-2025-08-18-debug-2668d61d"]
+    {
+        let file = std::fs::read(dir.join(format!("attestation/{name}.cose"))).unwrap();
+        let mut cose = minicbor::Decoder::new(&file);
+        cose.array().unwrap();
+        cose.skip().unwrap();
+        cose.skip().unwrap();
+        let payload = cose.bytes().unwrap();
+
+        let mut d = minicbor::Decoder::new(payload);
+        let (mut module_id, mut timestamp, mut certificate, mut cabundle) = ("", 0, vec![], vec![]);
+        let mut registers = Registers::debug_mode();
+        let mut request = AttestationRequest::default();
+        d.map().unwrap();
+        while d.datatype().unwrap() != minicbor::data::Type::Break {
+            match d.str().unwrap() {
+                "module_id" => module_id = d.str().unwrap(),
+                "timestamp" => timestamp = d.u64().unwrap(),
+                "certificate" => certificate = d.bytes().unwrap().to_vec(),
+                "cabundle" => {
+                    for _ in 0..d.array().unwrap().unwrap() {
+                        cabundle.push(d.bytes().unwrap().to_vec());
+                    }
+                }
+                "pcrs" => {
+                    for _ in 0..d.map().unwrap().unwrap() {
+                        let index = PcrIndex::new(d.u8().unwrap()).unwrap();
+                        let value = d.bytes().unwrap().try_into().unwrap();
+                        registers = registers.with(index, Digest384::from_bytes(value));
+                    }
+                }
+                "public_key" => request.public_key = optional(&mut d),
+                "user_data" => request.user_data = optional(&mut d),
+                "nonce" => request.nonce = optional(&mut d),
+                _ => d.skip().unwrap(),
+            }
+        }
+        // Any key: nothing is signed here.
+        let key = aws_lc_rs::signature::EcdsaKeyPair::generate_pkcs8(
+            &aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED_SIGNING,
+            &aws_lc_rs::rand::SystemRandom::new(),
+        )
+        .unwrap();
+        let credentials = Credentials::new(certificate, cabundle, key.as_ref(), NOW).unwrap();
+        let time = UnixTime::from_millis(timestamp);
+        let ours = Payload::new(module_id, time, &registers, &credentials, &request).to_bytes();
+        assert_eq!(hex::encode(ours), hex::encode(payload), "{name}");
+    }
+}
+
+fn optional(d: &mut minicbor::Decoder<'_>) -> Option<Vec<u8>> {
+    if d.datatype().unwrap() == minicbor::data::Type::Null {
+        d.skip().unwrap();
+        None
+    } else {
+        Some(d.bytes().unwrap().to_vec())
+    }
+}
+
+#[test]
+fn ten_thousand_mutated_requests_get_an_answer_each() {
+    let Bench { mut device, .. } = bench();
+    let requests = [
+        Request::DescribeNsm,
+        Request::GetRandom,
+        Request::DescribePcr { index: 31 },
+        Request::ExtendPcr { index: 16, data: vec![1, 2, 3] },
+        Request::LockPcr { index: 20 },
+        Request::LockPcrs { range: 21 },
+        Request::Attestation(AttestationRequest {
+            user_data: Some(vec![1; 40]),
+            ..AttestationRequest::default()
+        }),
+    ];
+    let requests: Vec<Vec<u8>> = requests.iter().map(|request| request.encode().unwrap()).collect();
+    let mut state = 0x656e_7465_6e74_6533_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(bound).unwrap()).unwrap()
+    };
+    for round in 0..10_000 {
+        let mut request = requests[round % requests.len()].clone();
+        for _ in 0..=below(2) {
+            let at = below(request.len().max(1));
+            match below(4) {
+                0 => request.truncate(at),
+                1 => request.insert(at.min(request.len()), u8::try_from(below(256)).unwrap()),
+                _ if at < request.len() => request[at] = u8::try_from(below(256)).unwrap(),
+                _ => {}
+            }
+        }
+        assert!(Response::decode(&device.answer(&request)).is_ok(), "{}", hex::encode(request));
+    }
 }

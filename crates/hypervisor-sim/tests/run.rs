@@ -220,6 +220,60 @@ fn peers_that_do_not_keep_to_the_convention_are_closed() {
 }
 
 #[test]
+fn streams_are_carried_whole_and_many() {
+    let site = Site::new();
+    let run = site.run(&[]);
+    let sent: Vec<u8> = (0..4_000_037_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
+    let mut peer = site.dial();
+    peer.tell("echo");
+    let mut writing = peer.0.get_ref().try_clone().unwrap();
+    let copy = sent.clone();
+    let writer = std::thread::spawn(move || {
+        writing.write_all(&copy).unwrap();
+        writing.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut received = Vec::new();
+    peer.0.read_to_end(&mut received).unwrap();
+    writer.join().unwrap();
+    assert!(received == sent);
+
+    // Peers that say nothing do not keep others out; those above the limit are closed.
+    let mut silent: Vec<UnixStream> =
+        (0..300).map(|_| UnixStream::connect(site.path("run/vsock")).unwrap()).collect();
+    let mut last = silent.pop().unwrap();
+    assert_eq!(last.read(&mut [0]).unwrap(), 0);
+    silent.truncate(100);
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut peer = loop {
+        let mut peer = Peer(BufReader::new(UnixStream::connect(site.path("run/vsock")).unwrap()));
+        let _ = peer.0.get_mut().write_all(b"CONNECT 5005\n");
+        let mut line = String::new();
+        let _ = peer.0.read_line(&mut line);
+        if line == "OK 5005\n" {
+            break peer;
+        }
+        assert!(Instant::now() < until);
+    };
+    peer.tell("exit 0");
+    assert_eq!(run.end().0, 0);
+}
+
+#[test]
+fn the_enclave_ends_with_standard_input_where_asked() {
+    let site = Site::new();
+    let mut child = site.command(&["--stop-with-stdin"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert!(line.contains("running"));
+    drop(child.stdin.take());
+    line.clear();
+    lines.read_line(&mut line).unwrap();
+    assert_eq!(line.trim_end(), r#"{"code":137,"state":"exited"}"#);
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+}
+
+#[test]
 fn sigterm_stops_the_enclave_and_leaves_nothing() {
     let site = Site::new();
     let run = site.run(&[]);

@@ -1,6 +1,6 @@
 //! What hardware computes from an image before it runs it (AWS image-format, `src/utils/mod.rs`, `eif_hasher.rs`).
 
-use entente_attestation::{Digest384, extend};
+use entente_attestation::{DebugMode, Digest384, Measurements, extend};
 
 use crate::eif::Eif;
 
@@ -48,6 +48,15 @@ impl ImageMeasurements {
     /// The application.
     pub fn pcr2(&self) -> &Digest384 {
         &self.pcr2
+    }
+
+    /// PCR0, 1 and 2 as the value that documents are compared with.
+    ///
+    /// # Errors
+    ///
+    /// [`DebugMode`] if one is zero, which no image measures to.
+    pub fn to_measurements(&self) -> Result<Measurements, DebugMode> {
+        Measurements::new(self.pcr0, self.pcr1, self.pcr2)
     }
 
     /// The signing certificate, if the image is signed.
