@@ -129,11 +129,11 @@ pub enum Freshness {
         /// How far the hypervisor's clock may be ahead of the verifier's.
         max_ahead: Duration,
     },
-    /// Within a window, both ends included: evidence of something that happened then (a run, under its agreement).
+    /// Within a window: evidence of something that happened then (a run, under its agreement).
     Window {
-        /// The earliest time.
+        /// The first moment of the window.
         not_before: UnixTime,
-        /// The latest time.
+        /// The first moment after the window, as in agreements and in key policies (`aws:CurrentTime` < `not_after`).
         not_after: UnixTime,
     },
 }
@@ -302,9 +302,9 @@ pub enum AppraisalError {
     OutsideWindow {
         /// When it was made.
         timestamp: UnixTime,
-        /// The earliest time allowed.
+        /// The first moment allowed.
         not_before: UnixTime,
-        /// The latest time allowed.
+        /// The first moment no more allowed.
         not_after: UnixTime,
     },
     /// A field that documents of this kind have is absent.
@@ -425,7 +425,7 @@ fn check_freshness(timestamp: UnixTime, freshness: &Freshness) -> Result<(), App
             }
         }
         Freshness::Window { not_before, not_after } => {
-            if !(not_before..=not_after).contains(&timestamp) {
+            if !(not_before..not_after).contains(&timestamp) {
                 return Err(AppraisalError::OutsideWindow { timestamp, not_before, not_after });
             }
         }

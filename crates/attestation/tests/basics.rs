@@ -1,5 +1,4 @@
 //! Digests, registers and times.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use entente_attestation::{
     DebugMode, Digest384, DigestError, Measurements, PcrIndex, TimeError, UnixTime, extend, pcr16_for,
