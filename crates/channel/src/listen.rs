@@ -71,6 +71,17 @@ pub struct Connection {
     stream: OwnedFd,
 }
 
+impl Connection {
+    /// A second handle to the same connection.
+    ///
+    /// # Errors
+    /// [`ListenError::Accept`] when there is no descriptor left.
+    pub fn try_clone(&self) -> Result<Self, ListenError> {
+        let stream = rustix::io::fcntl_dupfd_cloexec(&self.stream, 5).map_err(ListenError::Accept)?;
+        Ok(Self { stream })
+    }
+}
+
 impl Read for Connection {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(&self.stream, room)?)
