@@ -133,6 +133,14 @@ impl KeyPolicy {
         &self.statements
     }
 
+    pub(crate) const fn of_statements(statements: Vec<Statement>) -> Self {
+        Self { version: Version::Current, id: None, statements }
+    }
+
+    pub(crate) fn replace_statements(&self, statements: Vec<Statement>) -> Self {
+        Self { version: self.version, id: self.id.clone(), statements }
+    }
+
     /// The policy as JSON without white space.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use entente_agreement::KeyArn;
 use entente_attestation::UnixTime;
 
 use super::condition_key::ConditionKey;
@@ -131,8 +132,8 @@ impl AttestedRegisters {
 ///                    "Action": "kms:*", "Resource": "*"}]
 /// }"#)?;
 /// let owner = "arn:aws:iam::111122223333:root".parse()?;
-/// let key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-/// let request = AccessRequest::new(Action::PutKeyPolicy, &owner, key, UnixTime::from_millis(1_767_225_600_000));
+/// let key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab".parse()?;
+/// let request = AccessRequest::new(Action::PutKeyPolicy, &owner, &key, UnixTime::from_millis(1_767_225_600_000));
 /// assert_eq!(policy.evaluate(&request).verdict(), Verdict::Allowed);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -140,14 +141,14 @@ impl AttestedRegisters {
 pub struct AccessRequest {
     action: Action,
     caller: PrincipalArn,
-    resource: String,
+    key: KeyArn,
     facts: Facts,
 }
 
 impl AccessRequest {
-    /// A request by `caller` for `action` on the key with the ARN `key` (`*` for actions on no key), at `at`.
+    /// A request by `caller` for `action` on `key` at the time `at`.
     #[must_use]
-    pub fn new(action: Action, caller: &PrincipalArn, key: &str, at: UnixTime) -> Self {
+    pub fn new(action: Action, caller: &PrincipalArn, key: &KeyArn, at: UnixTime) -> Self {
         let mut facts = Facts::default();
         facts.set("aws:currenttime", at.to_string());
         facts.set("aws:epochtime", (at.as_millis() / 1000).to_string());
@@ -161,12 +162,9 @@ impl AccessRequest {
         if let Some(name) = caller.user_name() {
             facts.set("aws:username", name);
         }
-        let parts: Vec<&str> = key.splitn(6, ':').collect();
-        if let [_, _, _, region, account, _] = parts.as_slice() {
-            facts.set("aws:requestedregion", *region);
-            facts.set("aws:resourceaccount", *account);
-        }
-        Self { action, caller: caller.clone(), resource: key.to_owned(), facts }
+        facts.set("aws:requestedregion", key.region());
+        facts.set("aws:resourceaccount", key.account());
+        Self { action, caller: caller.clone(), key: key.clone(), facts }
     }
 
     /// The request came like this. Without it: plain HTTP.
@@ -232,10 +230,10 @@ impl AccessRequest {
         &self.caller
     }
 
-    /// The key's ARN.
+    /// The key that it is about.
     #[must_use]
-    pub fn resource(&self) -> &str {
-        &self.resource
+    pub const fn key(&self) -> &KeyArn {
+        &self.key
     }
 
     pub(super) const fn facts(&self) -> &Facts {

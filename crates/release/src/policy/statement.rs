@@ -3,7 +3,7 @@
 use super::condition::{Condition, Operator};
 use super::json::Json;
 use super::pattern::{ArnPattern, Pattern, Variables, Wildcards};
-use super::principal::{Principals, one_or_list};
+use super::principal::{Entry, PrincipalArn, Principals, one_or_list};
 use super::request::{AccessRequest, Action, Facts};
 
 /// What a statement does to a request that it matches.
@@ -204,12 +204,12 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// An Allow statement for one principal, on the key that the policy belongs to.
-    pub(super) fn allow(
+    /// An Allow statement for one principal, on the key that the policy belongs to; conditions are operator, key and value.
+    pub(crate) fn allow_if(
         sid: &str,
-        principal: &super::principal::PrincipalArn,
+        principal: &PrincipalArn,
         action: &str,
-        conditions: Vec<Condition>,
+        conditions: &[(&str, String, String)],
     ) -> Result<Self, PolicyFault> {
         Ok(Self {
             sid: Some(sid.to_owned()),
@@ -220,8 +220,86 @@ impl Statement {
             actions: vec![ActionPattern::parse(action)?],
             resource_sense: Sense::These,
             resources: vec![ResourcePattern::Any],
-            conditions,
+            conditions: conditions
+                .iter()
+                .map(|(operator, key, value)| {
+                    Condition::new(operator, key, vec![value.clone()], Variables::Active)
+                })
+                .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// All values that conditions of this statement name for a key, whatever their operators.
+    pub(crate) fn condition_values(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.conditions
+            .iter()
+            .filter(move |condition| condition.key.as_str().eq_ignore_ascii_case(key))
+            .flat_map(|condition| condition.values.iter().map(String::as_str))
+    }
+
+    /// Whether two statements say the same, whatever they are called and in whatever order.
+    pub(crate) fn same_rule(&self, other: &Self) -> bool {
+        let contains = |all: &[Condition], some: &[Condition]| some.iter().all(|one| all.contains(one));
+        Self { sid: None, conditions: Vec::new(), ..self.clone() }
+            == Self { sid: None, conditions: Vec::new(), ..other.clone() }
+            && contains(&self.conditions, &other.conditions)
+            && contains(&other.conditions, &self.conditions)
+    }
+
+    /// Whether nobody but this principal can be meant.
+    pub(crate) fn is_only_for(&self, principal: &PrincipalArn) -> bool {
+        self.principal_sense == Sense::These && self.principals == Principals::only(principal)
+    }
+
+    /// Who is meant, in words.
+    pub(crate) fn whom(&self) -> String {
+        let names: Vec<String> = self
+            .principals
+            .entries
+            .iter()
+            .map(|entry| match entry {
+                Entry::Everyone => "everybody".to_owned(),
+                Entry::Account { account, .. } => {
+                    format!("whomever the administrators of account {account} choose")
+                }
+                Entry::Arn(arn) => arn.to_string(),
+                Entry::Elsewhere { kind, name } => format!("{kind} {name}"),
+            })
+            .collect();
+        match self.principal_sense {
+            Sense::These => names.join(", "),
+            Sense::AllBut => format!("everybody but {}", names.join(", ")),
+        }
+    }
+
+    /// What this statement does not ask for and `wanted` does, a sentence part each. Empty: it allows nothing that `wanted` does not.
+    pub(crate) fn lacks(&self, wanted: &Self) -> Vec<String> {
+        let mut lacks = Vec::new();
+        if self.principal_sense != wanted.principal_sense || self.principals != wanted.principals {
+            lacks.push(format!("is not for {} alone", wanted.whom()));
+        }
+        for condition in &wanted.conditions {
+            if self.conditions.contains(condition) {
+                continue;
+            }
+            let key = &condition.key;
+            let lack = match self.conditions.iter().find(|other| other.key == *key) {
+                None => format!("does not ask for {key}"),
+                Some(other) if other.operator != condition.operator => {
+                    format!(
+                        "asks for {key} with {}, not with {}",
+                        other.operator.written(),
+                        condition.operator.written()
+                    )
+                }
+                Some(other) if other.values.len() > 1 => {
+                    format!("accepts {} values of {key}", other.values.len())
+                }
+                Some(_) => format!("asks for another value of {key}"),
+            };
+            lacks.push(lack);
+        }
+        lacks
     }
 
     pub(super) fn parse(json: &Json, variables: Variables) -> Result<Self, PolicyFault> {
@@ -304,7 +382,7 @@ impl Statement {
         self.effect
     }
 
-    pub(super) fn covers_action(&self, action: Action) -> bool {
+    pub(crate) fn covers_action(&self, action: Action) -> bool {
         self.actions.iter().any(|pattern| pattern.matches(action)) == (self.action_sense == Sense::These)
     }
 
@@ -316,7 +394,7 @@ impl Statement {
             (Sense::AllBut, _) => !self.principals.spare(request.caller()),
         };
         let resource =
-            self.resources.iter().any(|pattern| pattern.matches(request.resource(), request.facts()))
+            self.resources.iter().any(|pattern| pattern.matches(request.key().as_str(), request.facts()))
                 == (self.resource_sense == Sense::These);
         principal
             && resource
