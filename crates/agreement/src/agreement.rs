@@ -316,6 +316,47 @@ impl Party {
     pub fn result_key(&self) -> &str {
         &self.result_key
     }
+
+    /// Checks that the party's block holds the keys that the party itself says are its own (PROTOCOL §11.2).
+    ///
+    /// # Errors
+    /// Which of the two is another.
+    pub fn check_own(&self, sign_key: &SignKey, result_key: &str) -> Result<(), OwnBlockError> {
+        if self.sign_key != *sign_key {
+            return Err(OwnBlockError::SignKey {
+                expected: sign_key.fingerprint(),
+                found: self.sign_key.fingerprint(),
+            });
+        }
+        if self.result_key != result_key {
+            return Err(OwnBlockError::ResultKey {
+                expected: result_key.to_owned(),
+                found: self.result_key.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A party's own block of an agreement holds a key that is not the party's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OwnBlockError {
+    /// Another signing key.
+    #[error("the agreement gives your name the signing key {found}, yours is {expected}; do not sign")]
+    SignKey {
+        /// Fingerprint of the party's own key.
+        expected: String,
+        /// Fingerprint of the agreement's.
+        found: String,
+    },
+    /// Another result key.
+    #[error("the agreement gives your name the result key {found}, yours is {expected}; do not sign")]
+    ResultKey {
+        /// The party's own.
+        expected: String,
+        /// The agreement's.
+        found: String,
+    },
 }
 
 /// An enclave image, by its measurements.

@@ -21,12 +21,15 @@ mod table;
 mod text;
 mod verified_inputs;
 
-pub use agreement::{Agreement, Image, Party, Root, Serial, Window};
+pub use agreement::{Agreement, Image, OwnBlockError, Party, Root, Serial, Window};
 pub use analysis::{Analysis, Authorize, Output};
 pub use approval::{ApprovalError, ApprovedAgreement};
 pub use dataset::{Column, ColumnError, ColumnType, Dataset, Format, Nullability, Padding, Presence, Schema};
 pub use inputs::{InputEntry, InputSet};
 pub use key_arn::{KeyArn, KeyArnError};
+pub use known_parties::{
+    KnownKey, KnownParties, KnownPartiesError, KnownPartiesErrorKind, PinError, PinnedParties,
+};
 pub use manifest::{Manifest, ManifestTerms, SealingId};
 pub use name::{Name, NameError};
 pub use namespace::Namespace;

@@ -45,7 +45,6 @@ impl fmt::Debug for SealingId {
 
 /// What a [`Manifest`] says. Every field is required; plain data, checked by [`Manifest::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a manifest has exactly these fields")]
 pub struct ManifestTerms {
     /// The digest of the agreement.
     pub agreement: Digest384,

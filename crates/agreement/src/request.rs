@@ -12,7 +12,6 @@ use crate::text::TextError;
 
 /// What a [`Request`] says. Every field is required; plain data, checked by [`Request::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a request has exactly these fields")]
 pub struct RequestTerms {
     /// The digest of the agreement.
     pub agreement: Digest384,

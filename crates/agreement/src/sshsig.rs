@@ -408,7 +408,7 @@ fn dearmor(armored: &[u8]) -> Result<Vec<u8>, SignatureError> {
         .ok_or(SignatureError::Armor)?;
     let mut base64 = String::with_capacity(body.len());
     for line in body.split('\n') {
-        if line.is_empty() || line.len() > 76 {
+        if line.is_empty() || line.len() > 76 || line.starts_with('-') {
             return Err(SignatureError::Armor);
         }
         base64.push_str(line);
