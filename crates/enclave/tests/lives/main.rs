@@ -1,5 +1,5 @@
 //! Whole lives of an enclave, in this process, with hosts, modules and parties that are honest or not.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod happy;
 mod module;

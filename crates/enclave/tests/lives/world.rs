@@ -7,11 +7,11 @@ use arrow_array::{ArrayRef, Decimal128Array, RecordBatch, StringArray};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use entente_agreement::{
-    Agreement, Format, InputEntry, InputSet, Manifest, ManifestTerms, Name, Namespace, SealingId, SignKey,
-    sshsig,
+    Agreement, Format, InputEntry, InputSet, Manifest, ManifestTerms, Name, Namespace, Request, RequestTerms,
+    SealingId, SignKey, Table, sshsig,
 };
 use entente_attestation::Digest384;
-use entente_channel::{Documents, PartySignature, SignedManifest};
+use entente_channel::{Documents, PartySignature, SignedManifest, SignedRequest};
 use entente_sealing::result::ResultIdentity;
 use entente_sealing::table::{TableTerms, TableWriter};
 use entente_sealing::{Binding, ChunkList, ChunkWriter, DatasetKey, SealingKeys, blob};
@@ -178,6 +178,21 @@ impl World {
             manifests: self.sealed.values().map(|sealed| self.signed_manifest(&sealed.manifest)).collect(),
             request: None,
         }
+    }
+
+    /// A request of `north`, signed by these parties.
+    pub(crate) fn request(&self, number: u64, signers: &[&str]) -> SignedRequest {
+        let terms = RequestTerms {
+            agreement: self.agreement.digest(),
+            inputs: self.set.digest(),
+            analysis: name(ANALYSIS),
+            runner: name("north"),
+            number,
+            parameters: Table::default(),
+        };
+        let bytes = Request::new(&terms).unwrap().bytes().to_vec();
+        let signature = |signer: &&str| self.party(signer).signature(Namespace::Request, &bytes);
+        SignedRequest { signatures: signers.iter().map(signature).collect(), bytes }
     }
 
     pub(crate) fn signed_manifest(&self, manifest: &Manifest) -> SignedManifest {
