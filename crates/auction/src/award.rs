@@ -1,5 +1,6 @@
 //! Who gets a lot, and at what price.
 
+use core::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::amount::Minor;
@@ -101,10 +102,10 @@ fn uniform(units: u64, reserve: Minor, bids: &[Bid], rank: impl Fn(u32) -> [u8; 
     // Every bid takes at least one unit, so the units go to the highest `units` bids at most: only those are sorted.
     let top = usize::try_from(units).unwrap_or(usize::MAX);
     if top < live.len() {
-        live.select_nth_unstable_by(top - 1, |a, b| b.amount.cmp(&a.amount));
-        live[..top].sort_unstable_by(|a, b| b.amount.cmp(&a.amount));
+        live.select_nth_unstable_by_key(top - 1, |bid| Reverse(bid.amount));
+        live[..top].sort_unstable_by_key(|bid| Reverse(bid.amount));
     } else {
-        live.sort_unstable_by(|a, b| b.amount.cmp(&a.amount));
+        live.sort_unstable_by_key(|bid| Reverse(bid.amount));
     }
     // The margin: the amount at which the units run out. It is the same however equal bids are ordered.
     let mut taken: u64 = 0;

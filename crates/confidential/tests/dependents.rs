@@ -1,5 +1,4 @@
 //! Who may open a confidential value: the manifests of the whole workspace say it, and this test reads them.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{fs, path::Path};
 

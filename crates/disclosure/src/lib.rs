@@ -52,7 +52,6 @@ use crate::{notices::Notices, table::write_table};
 /// # Security
 /// `rules` must be those of the analysis that was configured from the same agreement. The one value that depends on data beyond
 /// the files themselves is the verdict, which only the recipient can read.
-#[must_use]
 pub fn disclose(
     agreement: &Agreement,
     analysis: &Analysis,

@@ -1,5 +1,5 @@
 //! The gate: whatever is proposed, the results are complete, and nothing undeclared is in them.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use entente_agreement::{Agreement, Name};
 use entente_analysis::{

@@ -1,13 +1,10 @@
 //! The auction against a model that is as plain as can be: every unit of every bid on one list, sorted.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::{LotSpec, Row, SlotSpec, Spec, run_rows};
 use aws_lc_rs::hmac;
 use proptest::prelude::*;
-use support::{LotSpec, Row, SlotSpec, Spec, run_rows};
 
 /// PROTOCOL §6, written down a second time.
 fn rank(tie: &[u8; 48], lot: &str, bidder: &str) -> Vec<u8> {
@@ -291,7 +288,7 @@ proptest! {
 
     #[test]
     fn order_does_not_matter((spec, rows, tie, size) in any_case(), turn in 0_usize..16) {
-        let tables = |files: support::Files| -> BTreeMap<_, _> {
+        let tables = |files: crate::support::Files| -> BTreeMap<_, _> {
             files.into_iter().filter(|(name, _)| !name.ends_with("/notices.csv")).collect()
         };
         let before = tables(run_rows(&spec, &rows, size, tie));

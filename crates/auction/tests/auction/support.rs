@@ -1,6 +1,4 @@
 //! Agreements, inputs and runs for the tests of the auction.
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, clippy::allow_attributes, reason = "each test program uses a part of it")]
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
@@ -40,40 +38,40 @@ const PARTIES: [(&str, &str, &str); 5] = [
 
 /// A lot of an agreement.
 #[derive(Debug, Clone)]
-pub struct LotSpec {
-    pub id: String,
-    pub currency: &'static str,
-    pub units: u64,
-    pub reserve: Option<String>,
+pub(crate) struct LotSpec {
+    pub(crate) id: String,
+    pub(crate) currency: &'static str,
+    pub(crate) units: u64,
+    pub(crate) reserve: Option<String>,
 }
 
 /// A dataset of bids.
 #[derive(Debug, Clone)]
-pub struct SlotSpec {
-    pub name: String,
-    pub owner: &'static str,
-    pub scale: u8,
-    pub units: bool,
-    pub references: bool,
+pub(crate) struct SlotSpec {
+    pub(crate) name: String,
+    pub(crate) owner: &'static str,
+    pub(crate) scale: u8,
+    pub(crate) units: bool,
+    pub(crate) references: bool,
 }
 
 /// An auction's agreement.
 #[derive(Debug, Clone)]
-pub struct Spec {
-    pub pricing: &'static str,
-    pub reserve: &'static str,
-    pub winner: &'static str,
-    pub participation: &'static str,
-    pub lots: Vec<LotSpec>,
-    pub slots: Vec<SlotSpec>,
+pub(crate) struct Spec {
+    pub(crate) pricing: &'static str,
+    pub(crate) reserve: &'static str,
+    pub(crate) winner: &'static str,
+    pub(crate) participation: &'static str,
+    pub(crate) lots: Vec<LotSpec>,
+    pub(crate) slots: Vec<SlotSpec>,
     /// Scale of the dataset of secret reserves.
-    pub reserve_scale: u8,
-    pub bytes: u64,
+    pub(crate) reserve_scale: u8,
+    pub(crate) bytes: u64,
 }
 
 impl Spec {
     /// Two bidders, one lot in EUR.
-    pub fn simple(pricing: &'static str) -> Self {
+    pub(crate) fn simple(pricing: &'static str) -> Self {
         let slot = |owner: &'static str| SlotSpec {
             name: format!("bids-{owner}"),
             owner,
@@ -94,7 +92,7 @@ impl Spec {
     }
 
     /// The agreement's text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::from("type = \"entente/agreement/v1\"\n");
         writeln!(text, "serial = \"{}\"\nsupersedes = \"\"", "5".repeat(32)).unwrap();
         text.push_str("not_before = \"2026-01-01T00:00:00Z\"\nnot_after = \"2027-01-01T00:00:00Z\"\n");
@@ -188,21 +186,21 @@ fn output(text: &mut String, recipient: &str, name: &str, bytes: u64) {
 
 /// A bid, or a reserve, as its owner wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    pub lot: String,
-    pub amount: i128,
-    pub units: i64,
-    pub bidder: Option<String>,
+pub(crate) struct Row {
+    pub(crate) lot: String,
+    pub(crate) amount: i128,
+    pub(crate) units: i64,
+    pub(crate) bidder: Option<String>,
 }
 
 impl Row {
-    pub fn new(lot: &str, amount: i128) -> Self {
+    pub(crate) fn new(lot: &str, amount: i128) -> Self {
         Self { lot: lot.into(), amount, units: 1, bidder: None }
     }
 }
 
 /// Rows as the loader would hand them over, in batches of `size`.
-pub fn batches(
+pub(crate) fn batches(
     rows: &[Row],
     amounts: &str,
     scale: u8,
@@ -234,7 +232,7 @@ pub fn batches(
 }
 
 /// A batch with a mark for each row: padding or not.
-pub fn padded(batch: &RecordBatch, pads: Vec<bool>) -> RecordBatch {
+pub(crate) fn padded(batch: &RecordBatch, pads: Vec<bool>) -> RecordBatch {
     let mut columns: Vec<(String, ArrayRef)> = batch
         .schema()
         .fields()
@@ -247,7 +245,7 @@ pub fn padded(batch: &RecordBatch, pads: Vec<bool>) -> RecordBatch {
 }
 
 /// A seed whose streams are all the same bytes.
-pub struct Fixed(pub [u8; 48]);
+pub(crate) struct Fixed(pub(crate) [u8; 48]);
 
 impl SeedStream for Fixed {
     fn draw(&self, _purpose: &str) -> [u8; 48] {
@@ -256,10 +254,14 @@ impl SeedStream for Fixed {
 }
 
 /// The files by `OUTPUT.RECIPIENT/FILE`.
-pub type Files = BTreeMap<String, String>;
+pub(crate) type Files = BTreeMap<String, String>;
 
 /// Configures, runs and discloses. Everything must be released.
-pub fn run(text: &str, load: impl FnMut(&entente_agreement::Dataset) -> Input, tie: [u8; 48]) -> Files {
+pub(crate) fn run(
+    text: &str,
+    load: impl FnMut(&entente_agreement::Dataset) -> Input,
+    tie: [u8; 48],
+) -> Files {
     let agreement = Agreement::parse(text.as_bytes()).unwrap();
     let analysis = &agreement.analyses()[0];
     let auction = Auction::configure(&agreement, analysis).unwrap();
@@ -279,7 +281,7 @@ pub fn run(text: &str, load: impl FnMut(&entente_agreement::Dataset) -> Input, t
 }
 
 /// Runs with the rows of each dataset by its name; a dataset that is not in the map is absent.
-pub fn run_rows(spec: &Spec, rows: &BTreeMap<String, Vec<Row>>, size: usize, tie: [u8; 48]) -> Files {
+pub(crate) fn run_rows(spec: &Spec, rows: &BTreeMap<String, Vec<Row>>, size: usize, tie: [u8; 48]) -> Files {
     let load = |dataset: &entente_agreement::Dataset| {
         let Some(rows) = rows.get(dataset.name().as_str()) else { return Input::Absent };
         Input::Table(match spec.slots.iter().find(|slot| slot.name == dataset.name().as_str()) {
@@ -291,7 +293,7 @@ pub fn run_rows(spec: &Spec, rows: &BTreeMap<String, Vec<Row>>, size: usize, tie
 }
 
 /// Why the text does not configure.
-pub fn refusal(text: &str) -> ParameterError {
+pub(crate) fn refusal(text: &str) -> ParameterError {
     let agreement = Agreement::parse(text.as_bytes()).unwrap();
     Auction::configure(&agreement, &agreement.analyses()[0]).unwrap_err()
 }

@@ -1,14 +1,11 @@
 //! What the auction promises, one test a promise.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::collections::BTreeMap;
 
+use crate::support::{Files, LotSpec, Row, Spec, batches, padded, refusal, run, run_rows};
 use entente_agreement::{Agreement, Position};
 use entente_analysis::{Analysis as _, Input, ParameterProblem, VoidReason};
 use entente_auction::Auction;
-use support::{Files, LotSpec, Row, Spec, batches, padded, refusal, run, run_rows};
 
 fn tables<const N: usize>(rows: [(&str, Vec<Row>); N]) -> BTreeMap<String, Vec<Row>> {
     rows.into_iter().map(|(name, rows)| (name.to_owned(), rows)).collect()
@@ -86,7 +83,7 @@ fn a_losing_bid_changes_nobody_else_s_result() {
     // Third-highest bids under second price, everything below the best under first price.
     for (pricing, seconds) in [("second-price", 80_000), ("first-price", 10)] {
         let mut spec = Spec::simple(pricing);
-        spec.slots.push(support::SlotSpec {
+        spec.slots.push(crate::support::SlotSpec {
             name: "bids-east".into(),
             owner: "east",
             ..spec.slots[0].clone()
@@ -308,7 +305,11 @@ fn units_go_to_the_highest_and_the_first_that_lost_sets_the_price() {
 fn ties_are_fair() {
     let mut spec = Spec::simple("first-price");
     spec.slots = ["north", "south", "east", "west"]
-        .map(|owner| support::SlotSpec { name: format!("bids-{owner}"), owner, ..spec.slots[0].clone() })
+        .map(|owner| crate::support::SlotSpec {
+            name: format!("bids-{owner}"),
+            owner,
+            ..spec.slots[0].clone()
+        })
         .to_vec();
     spec.lots =
         (0..50).map(|number| LotSpec { id: format!("lot-{number}"), ..spec.lots[0].clone() }).collect();

@@ -1,0 +1,6 @@
+//! The auction from agreement to released files.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod model;
+mod promises;
+mod support;
