@@ -128,6 +128,13 @@ impl SignedDocument {
         self.bundle.first().map_or([0; 32], |root| crypto::sha256(root))
     }
 
+    /// The DER of the certificate that the document names as its root. To be compared with a fingerprint that is known
+    /// from elsewhere (an agreement names a simulated root so); believing it as it stands would accept everything.
+    #[must_use]
+    pub fn root_certificate_unverified(&self) -> &[u8] {
+        self.bundle.first().map_or(&[], Vec::as_slice)
+    }
+
     /// The module id that the document claims.
     #[must_use]
     pub fn module_id_unverified(&self) -> &str {
