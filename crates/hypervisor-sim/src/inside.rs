@@ -13,9 +13,10 @@ use std::process::{Command, Stdio};
 
 use entente_image::PROGRAM;
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::thread::{CapabilitySet, capability_is_in_bounding_set, remove_capability_from_bounding_set};
 
 use crate::machine::{Console, Isolation, code, words};
 
@@ -122,6 +123,8 @@ fn prepare(start: &Start) -> io::Result<Command> {
         Isolation::OwnRoot | Isolation::Namespaces => {
             let mut command = unshare(start.isolation, &start.root);
             command.arg(std::env::current_exe()?).args(start.after(INIT)).arg(&start.root);
+            // The enclave can read the environment of process 1. `unshare` itself is found by PATH.
+            command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
             command
         }
     };
@@ -143,11 +146,13 @@ fn prepare(start: &Start) -> io::Result<Command> {
 pub fn init(start: &Start) -> io::Result<u8> {
     let (path, dir) = if start.isolation == Isolation::OwnRoot {
         rustix::process::chroot(&start.root)?;
+        rustix::process::chdir("/")?;
         (Path::new("/").join(PROGRAM), PathBuf::from("/"))
     } else {
         (start.root.join(PROGRAM), start.root.clone())
     };
     rustix::thread::set_no_new_privs(true)?;
+    forgo_capabilities()?;
     limit(start)?;
     let mut command = program(&path, &dir);
     if start.console == Console::Discarded {
@@ -184,6 +189,22 @@ fn program(path: &Path, dir: &Path) -> Command {
     let mut command = Command::new(path);
     command.arg0(format!("/{PROGRAM}")).env_clear().current_dir(dir);
     command
+}
+
+/// Takes all capabilities from what is executed from now on, although it is user 0 of its namespace: with them it could
+/// leave its root directory.
+fn forgo_capabilities() -> io::Result<()> {
+    for number in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        match capability_is_in_bounding_set(capability) {
+            Ok(true) => remove_capability_from_bounding_set(capability)?,
+            Ok(false) => {}
+            // Beyond the last that this kernel knows.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// No core dumps, and the enclave's memory.
