@@ -12,8 +12,8 @@ use thiserror::Error;
 /// Bytes of the largest piece of a file in one message: 1 MiB, the pieces of PROTOCOL §2.
 pub const MAX_PIECE: usize = 1 << 20;
 
-/// Bytes of the longest question: a piece of a result and what surrounds it.
-pub const MAX_ASK: usize = MAX_PIECE + 4096;
+/// Bytes of the longest question: a receipt (a statement of 2 MiB in base64 and an attestation document).
+pub const MAX_ASK: usize = 3 << 20;
 
 /// Bytes of the longest answer: the digests of about 349,000 pieces (a dataset of 340 GiB), or all documents of a job.
 pub const MAX_ANSWER: usize = 16 << 20;

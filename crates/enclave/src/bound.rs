@@ -149,3 +149,148 @@ fn ask_for_keys<C: Read + Write>(
     }
     if all_fit { Ok(keys) } else { Err(Refusal::Key) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use entente_agreement::{Format, ManifestTerms, SealingId};
+    use entente_channel::{Answer, Ask, HostEnd};
+    use entente_nsm::codec::{Request, Response};
+    use entente_release::recipient::{EnvelopeSecrets, RecipientPublicKey, envelope};
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+
+    use super::*;
+
+    /// Not a cryptographic generator: the same mutations in every run.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(self.0 >> 33).unwrap() % end
+        }
+
+        fn byte(&mut self) -> u8 {
+            u8::try_from(self.below(256)).unwrap()
+        }
+
+        /// Changes an answer somewhere, most often in a way that keeps its structure.
+        fn mutate(&mut self, answer: &[u8]) -> Vec<u8> {
+            let mut bytes = answer.to_vec();
+            match self.below(10) {
+                0 => bytes.truncate(self.below(bytes.len())),
+                1 => bytes.insert(self.below(bytes.len()), self.byte()),
+                2 => {
+                    let (from, to) = (self.below(bytes.len()), self.below(bytes.len()));
+                    bytes.swap(from, to);
+                }
+                3 => {
+                    let end = bytes.len();
+                    bytes.extend_from_slice(&vec![0; self.below(2 * end)]);
+                }
+                4..7 => {
+                    // The last blocks: padding that still holds, or that does not.
+                    let at = bytes.len() - 1 - self.below(60);
+                    *bytes.get_mut(at).unwrap() ^= 1 << self.below(8);
+                }
+                _ => {
+                    let at = self.below(bytes.len());
+                    *bytes.get_mut(at).unwrap() ^= 1 << self.below(8);
+                }
+            }
+            bytes
+        }
+    }
+
+    /// A module that gives the same bytes as every document: what the key step does with it is to pass it on.
+    fn module() -> Nsm {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        std::thread::spawn(move || {
+            let answer = Response::Attestation { document: vec![1; 64] }.encode().unwrap();
+            let mut room = [0; 0x1000];
+            while recv(&theirs, &mut room, RecvFlags::empty()).is_ok_and(|(_, length)| {
+                let request = room.get(..length).unwrap_or_default();
+                matches!(Request::decode(request), Ok(Request::Attestation(_)))
+            }) {
+                send(&theirs, &answer, SendFlags::NOSIGNAL).unwrap();
+            }
+        });
+        Nsm::over_socket(ours).unwrap()
+    }
+
+    fn manifest(agreement: Digest384, dataset: &str, key: [u8; 32]) -> Manifest {
+        let binding =
+            Binding { agreement, dataset: dataset.parse().unwrap(), sealing: SealingId::from_bytes([3; 16]) };
+        let keys = SealingKeys::derive(&DatasetKey::from_bytes(Zeroizing::new(key)), &binding);
+        let terms = ManifestTerms {
+            agreement,
+            dataset: binding.dataset,
+            owner: "owner".parse().unwrap(),
+            sealing: binding.sealing,
+            format: Format::Parquet,
+            bytes: 1,
+            chunks: Digest384::of(b"chunks"),
+            wrapped_key: vec![1],
+            commitment: *keys.commitment(),
+        };
+        Manifest::new(&terms).unwrap()
+    }
+
+    /// PROTOCOL §5: "the only error is `KeyRefused`, whatever went wrong". 10,000 mutations of a genuine answer, each in a key step
+    /// of two datasets, mutated once in the first and once in the second: error, number and order of messages are alike.
+    #[test]
+    fn ten_thousand_mutated_answers_look_alike() {
+        const ROUNDS: usize = 5_000;
+        let key = RecipientKey::generate().unwrap();
+        let recipient = RecipientPublicKey::from_spki_der(key.spki_der()).unwrap();
+        let agreement = Digest384::of(b"agreement");
+        let arn = KeyArn::new("arn:aws:kms:eu-central-1:111122223333:key/k").unwrap();
+        let secrets = [[5; 32], [6; 32]];
+        let manifests = [manifest(agreement, "a", secrets[0]), manifest(agreement, "b", secrets[1])];
+        let slots = manifests.each_ref().map(|manifest| Slot { agreement, manifest, key: &arn });
+        let genuine =
+            secrets.map(|k| envelope(&recipient, &k, EnvelopeSecrets::new([7; 32], [8; 16])).unwrap());
+
+        let (inside, outside) = UnixStream::pair().unwrap();
+        let relay = std::thread::spawn(move || {
+            let mut numbers = Numbers(1);
+            let mut end = HostEnd::new(outside);
+            let mut asked = Vec::new();
+            while let Ok(Ask::ReleaseKey { dataset, .. }) = end.question() {
+                let (number, slot) = (asked.len() / 2, asked.len() % 2);
+                let mut answer = genuine[slot].clone();
+                // Nothing is changed in the last step, and in the others one of the two.
+                if number < 2 * ROUNDS && number % 2 == slot {
+                    answer = loop {
+                        let mutated = numbers.mutate(&answer);
+                        if mutated != answer {
+                            break mutated;
+                        }
+                    };
+                }
+                asked.push(dataset);
+                end.answer(&Answer::Key { ciphertext_for_recipient: answer }).unwrap();
+            }
+            asked
+        });
+
+        let mut nsm = module();
+        let mut host = Host::new(inside);
+        let mut opened = 0;
+        for _ in 0..2 * ROUNDS {
+            match ask_for_keys(&key, &mut nsm, &slots, None, &mut host) {
+                // A change of a byte that means nothing (an algorithm's spelling, bytes behind the end) may leave the key whole.
+                Ok(_) => opened += 1,
+                Err(refusal) => assert_eq!(refusal, Refusal::Key),
+            }
+        }
+        assert_eq!(opened, 0, "every byte of an answer means something");
+        assert!(ask_for_keys(&key, &mut nsm, &slots, None, &mut host).is_ok(), "the genuine answers do open");
+        drop(host);
+        let asked = relay.join().unwrap();
+        assert_eq!(asked.len(), 2 * (2 * ROUNDS + 1));
+        assert!(asked.chunks(2).all(|pair| pair == ["a", "b"]));
+    }
+}

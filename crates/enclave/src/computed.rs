@@ -3,12 +3,13 @@
 use entente_agreement::{Agreement, Output};
 use entente_analysis::{Analysis, Confidential, Outcome};
 use entente_attestation::Digest384;
-use entente_disclosure::{Released, ReleasedOutput, Results, Verdict as Released_, disclose};
+use entente_disclosure::{Released, ReleasedFile, ReleasedOutput, Results, disclose};
 use entente_nsm::Nsm;
+use entente_receipt::{Receipt, ResultFile, Statement};
 use entente_sealing::RunSeed;
 use entente_sealing::result::{ArchiveFile, ResultArchive, ResultBinding, Verdict};
 
-use crate::disclosed::{Disclosed, ResultFile};
+use crate::disclosed::{Disclosed, SealedResult};
 use crate::refusal::Refusal;
 use crate::{Job, evidence};
 
@@ -38,26 +39,29 @@ impl<A: Analysis> Computed<A> {
         let Self { mut nsm, job, outcome, seed } = self;
         let agreement: &Agreement = &job.agreement;
         let released: Released<Results> = disclose(agreement, &job.terms, job.analysis.rules(), outcome);
-        let mut files = Vec::with_capacity(released.len());
+        let mut results = Vec::with_capacity(released.len());
         for (output, result) in job.terms.outputs().iter().zip(released.iter()) {
-            files.push(seal(&job, output, result, &seed)?);
+            results.push(seal(&job, output, result, &seed)?);
         }
-        // From here on nothing is secret any more, and the seed that made it so is wiped.
+        // From here on nothing is secret any more, and the seed that made the outcome so is wiped.
         drop((released, seed));
-        if files.len() != job.terms.outputs().len() {
+        if results.len() != job.terms.outputs().len() {
             return Err(Refusal::Run);
         }
-        let statement = b"{}".to_vec();
-        let input_set = job.inputs.set().digest();
+        let set = job.inputs.set();
+        let files: Vec<ResultFile> = results.iter().map(|result| result.file.clone()).collect();
+        let statement = Statement::new(set, job.request_digest(), job.image.measurements(), &files)
+            .map_err(|_| Refusal::Run)?;
         let document = evidence::receipt_document(
             &mut nsm,
             agreement,
             &job.image,
             &job.anchor,
-            input_set,
-            Digest384::of(&statement),
+            set.digest(),
+            statement.user_data(),
         )?;
-        Ok(Disclosed::new(files, document))
+        let receipt = Receipt::assemble(&statement, &document).map_err(|_| Refusal::Run)?;
+        Ok(Disclosed::new(results, receipt))
     }
 }
 
@@ -67,7 +71,7 @@ fn seal<A>(
     output: &Output,
     result: &ReleasedOutput,
     seed: &RunSeed,
-) -> Result<ResultFile, Refusal> {
+) -> Result<SealedResult, Refusal> {
     // `disclose` gives one result for each output, in the agreement's order.
     if result.output() != output.name() || result.recipient() != output.recipient() {
         return Err(Refusal::Run);
@@ -83,11 +87,9 @@ fn seal<A>(
         salt: seed.archive_salt(output.name(), output.recipient()),
     };
     let released = match result.verdict() {
-        Released_::Refused => None,
-        Released_::Released => {
-            let file = |file: &entente_disclosure::ReleasedFile| {
-                ArchiveFile::new(file.name(), file.bytes().to_vec())
-            };
+        entente_disclosure::Verdict::Refused => None,
+        entente_disclosure::Verdict::Released => {
+            let file = |file: &ReleasedFile| ArchiveFile::new(file.name(), file.bytes().to_vec());
             let files: Result<Vec<_>, _> = result.files().iter().map(file).collect();
             // What does not fit, though disclosure counted it, is refused like all else that does not fit.
             files
@@ -103,5 +105,11 @@ fn seal<A>(
     };
     let recipient = job.agreement.party(output.recipient()).ok_or(Refusal::Run)?;
     let sealed = archive.seal(recipient.result_key()).map_err(|_| Refusal::Run)?;
-    Ok(ResultFile { name: output.file_name(), opened: archive.digest(), sealed })
+    let file = ResultFile {
+        output: output.name().clone(),
+        recipient: output.recipient().clone(),
+        sealed: Digest384::of(&sealed),
+        opened: archive.digest(),
+    };
+    Ok(SealedResult { file, bytes: sealed })
 }

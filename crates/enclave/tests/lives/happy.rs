@@ -1,15 +1,16 @@
 //! Lives that end with results.
 
-use entente_attestation::{Digest384, RequestBinding};
+use entente_attestation::{Digest384, RequestBinding, TrustAnchor, UnixTime};
 use entente_channel::Ask;
 use entente_nsm::AttestationRequest;
 use entente_nsm::codec::Request;
+use entente_receipt::verify;
 use entente_sealing::result::{ResultArchive, Verdict};
 
 use crate::life;
 use crate::module::Module;
 use crate::relay::{Relay, Seen};
-use crate::world::{Content, World, name};
+use crate::world::{Content, NOW, World, name};
 
 /// The files of one recipient's result.
 pub(crate) fn open(world: &World, seen: &Seen, recipient: &str) -> Vec<(String, String)> {
@@ -131,6 +132,22 @@ fn the_key_question_is_that_of_the_slot() {
             ("entente-sealing", sealing.as_str()),
         ]
     );
+}
+
+#[test]
+fn the_receipt_verifies_and_proves_each_result() {
+    let world = World::new();
+    let life = life(Module::honest(&world), Relay::honest(&world));
+    let receipt = life.seen.receipt.as_ref().unwrap();
+    let anchor = TrustAnchor::simulated(world.hypervisor.root_der()).unwrap();
+    let verified = verify(receipt, &world.agreement, &anchor).unwrap();
+    assert_eq!(verified.made_at(), UnixTime::from_millis(NOW));
+    for recipient in ["north", "harbour"] {
+        let sealed = life.seen.files.get(&format!("tally.{recipient}.age")).unwrap();
+        let archive = world.party(recipient).result.open(sealed, 1 << 20).unwrap();
+        let file = verified.result(&name("tally"), &name(recipient)).unwrap();
+        assert_eq!((file.sealed, file.opened), (Digest384::of(sealed), Digest384::of(&archive)));
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Module {
         self.registers.get_mut(usize::from(index)).unwrap()
     }
 
-    fn document(&mut self, request: &AttestationRequest) -> Vec<u8> {
+    pub(crate) fn document(&mut self, request: &AttestationRequest) -> Vec<u8> {
         let time = if self.times.len() > 1 { self.times.remove(0) } else { *self.times.first().unwrap() };
         let mut attestation = Attestation::at(time);
         attestation.pcrs.clear();

@@ -91,7 +91,7 @@ impl Relay {
 }
 
 impl Seen {
-    fn note(&mut self, question: &Ask) {
+    pub(crate) fn note(&mut self, question: &Ask) {
         let text = match question {
             Ask::Documents => "documents".to_owned(),
             Ask::ReleaseKey { dataset, .. } => {

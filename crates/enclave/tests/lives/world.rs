@@ -8,7 +8,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use entente_agreement::{
     Agreement, Format, InputEntry, InputSet, Manifest, ManifestTerms, Name, Namespace, Request, RequestTerms,
-    SealingId, SignKey, Table, sshsig,
+    SealingId, SignKey, Table, Value, sshsig,
 };
 use entente_attestation::Digest384;
 use entente_channel::{Documents, PartySignature, SignedManifest, SignedRequest};
@@ -57,6 +57,10 @@ impl Party {
     pub(crate) fn sign(&self, namespace: Namespace, message: &[u8]) -> Vec<u8> {
         let raw = self.key.sign(&sshsig::signed_data(namespace, message));
         sshsig::armor(&self.sign_key, namespace, raw.as_ref()).unwrap().into_bytes()
+    }
+
+    pub(crate) fn public_key(&self) -> String {
+        self.sign_key.to_openssh()
     }
 
     fn signature(&self, namespace: Namespace, message: &[u8]) -> PartySignature {
@@ -130,7 +134,28 @@ impl World {
     }
 
     pub(crate) fn set_of_round(&self, round: u32) -> InputSet {
-        InputSet::new(self.agreement.digest(), &name(ANALYSIS), round, entries(&self.sealed)).unwrap()
+        self.set_with(&self.sealed, round)
+    }
+
+    pub(crate) fn set_with(&self, sealed: &BTreeMap<Name, Sealed>, round: u32) -> InputSet {
+        InputSet::new(self.agreement.digest(), &name(ANALYSIS), round, entries(sealed)).unwrap()
+    }
+
+    /// The manifest of a sealed file, but for another agreement.
+    pub(crate) fn manifest_of_agreement(&self, sealed: &Sealed, agreement: Digest384) -> Manifest {
+        let of = &sealed.manifest;
+        let terms = ManifestTerms {
+            agreement,
+            dataset: of.dataset().clone(),
+            owner: of.owner().clone(),
+            sealing: of.sealing(),
+            format: of.format(),
+            bytes: of.size(),
+            chunks: of.chunks(),
+            wrapped_key: of.wrapped_key().to_vec(),
+            commitment: *of.commitment(),
+        };
+        Manifest::new(&terms).unwrap()
     }
 
     /// Seals a dataset afresh: another key, another sealing id. With `raw` bytes instead of a genuine file, if given.
@@ -182,13 +207,24 @@ impl World {
 
     /// A request of `north`, signed by these parties.
     pub(crate) fn request(&self, number: u64, signers: &[&str]) -> SignedRequest {
+        self.request_of(number, Table::default(), signers)
+    }
+
+    /// The same with a parameter.
+    pub(crate) fn request_with_parameter(&self, signers: &[&str]) -> SignedRequest {
+        let mut parameters = Table::default();
+        parameters.insert("threshold", Value::Integer(7)).unwrap();
+        self.request_of(1, parameters, signers)
+    }
+
+    fn request_of(&self, number: u64, parameters: Table, signers: &[&str]) -> SignedRequest {
         let terms = RequestTerms {
             agreement: self.agreement.digest(),
             inputs: self.set.digest(),
             analysis: name(ANALYSIS),
             runner: name("north"),
             number,
-            parameters: Table::default(),
+            parameters,
         };
         let bytes = Request::new(&terms).unwrap().bytes().to_vec();
         let signature = |signer: &&str| self.party(signer).signature(Namespace::Request, &bytes);
