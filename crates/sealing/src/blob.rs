@@ -2,7 +2,7 @@
 
 use crate::identity::{RecipientError, identity, identity_text, recipient};
 use crate::key::SealingKeys;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Seals everything that `plaintext` gives into an age file, to the derived identity and to the `owners` recipients
@@ -49,6 +49,21 @@ pub fn seal_blob<R: Read, W: Write>(
 /// [`OpenBlobError`]. The file is what its owner signed (the chunk list was checked before), so it is the owner's doing.
 pub fn open_blob(sealed: &[u8], keys: &SealingKeys, limit: u64) -> Result<Zeroizing<Vec<u8>>, OpenBlobError> {
     open_with(sealed, &identity(keys.age_key()), limit)
+}
+
+/// Opens a sealed blob piece by piece, for blobs that do not fit into memory. What is read before the end is reached is not
+/// to be trusted to be complete; a damaged piece is an I/O error.
+///
+/// # Errors
+///
+/// [`OpenBlobError`], for what the header shows.
+pub fn blob_reader<R: BufRead>(sealed: R, keys: &SealingKeys) -> Result<impl Read, OpenBlobError> {
+    let identity = identity(keys.age_key());
+    let decryptor = age::Decryptor::new_buffered(sealed).map_err(|_| OpenBlobError::NotAge)?;
+    decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(|error| match error {
+        age::DecryptError::NoMatchingKeys => OpenBlobError::NotForThisKey,
+        _ => OpenBlobError::NotAge,
+    })
 }
 
 /// Text of the derived identity (`AGE-SECRET-KEY-1…`), for an owner that wants to open its own sealed blob with
