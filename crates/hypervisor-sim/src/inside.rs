@@ -10,8 +10,11 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use entente_image::PROGRAM;
+use entente_nsm::inherited_socket;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
@@ -144,6 +147,7 @@ fn prepare(start: &Start) -> io::Result<Command> {
 ///
 /// Whatever the system says before the program runs.
 pub fn init(start: &Start) -> io::Result<u8> {
+    end_with_hypervisor()?;
     let (path, dir) = if start.isolation == Isolation::OwnRoot {
         rustix::process::chroot(&start.root)?;
         rustix::process::chdir("/")?;
@@ -189,6 +193,20 @@ fn program(path: &Path, dir: &Path) -> Command {
     let mut command = Command::new(path);
     command.arg0(format!("/{PROGRAM}")).env_clear().current_dir(dir);
     command
+}
+
+/// Ends this process, and so the enclave, when the hypervisor hangs up the NSM, be it by dying. `unshare --kill-child`
+/// alone does not do: a child whose parent dies before it has asked to be told is never told.
+fn end_with_hypervisor() -> io::Result<()> {
+    // As if killed.
+    const KILLED: i32 = 128 + 9;
+    let nsm = inherited_socket(NSM).ok_or_else(|| io::Error::other("descriptor 3 is not the NSM"))?;
+    thread::Builder::new().spawn(move || {
+        let mut hangup = [PollFd::new(&nsm, PollFlags::RDHUP)];
+        while poll(&mut hangup, None) == Err(Errno::INTR) {}
+        std::process::exit(KILLED);
+    })?;
+    Ok(())
 }
 
 /// Takes all capabilities from what is executed from now on, although it is user 0 of its namespace: with them it could

@@ -200,11 +200,13 @@ impl<'a> Machine<'a> {
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
             .map_err(|error| system("process descriptor")(error.into()))?;
         // From here on `Running` stops the child.
-        let running = Running { child, handle: Arc::new(handle), isolation, vsock, _dir: dir };
+        let module_end = Arc::new(module_end);
+        let served = Arc::clone(&module_end);
+        let running = Running { child, handle: Arc::new(handle), isolation, module_end, vsock, _dir: dir };
         let mut module = self.module;
         thread::Builder::new()
             .name("nsm".to_owned())
-            .spawn(move || serve(&module_end, module.as_mut()))
+            .spawn(move || serve(&served, module.as_mut()))
             .map_err(system("thread"))?;
         running.vsock.carry_to(&socket)?;
         Ok(running)
@@ -228,6 +230,7 @@ pub struct Running {
     child: Child,
     handle: Arc<OwnedFd>,
     isolation: Isolation,
+    module_end: Arc<OwnedFd>,
     vsock: VsockListener,
     _dir: Directory,
 }
@@ -256,6 +259,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
+        // Process 1 of the namespaces ends by this, should `unshare` have been killed before it could see to that.
+        let _ = rustix::net::shutdown(&self.module_end, rustix::net::Shutdown::Both);
         let _ = self.child.wait();
     }
 }

@@ -414,6 +414,41 @@ fn a_hostile_module_can_be_given() {
     gone_soon(&vsock);
 }
 
+/// At whatever moment an enclave is stopped, no process of it stays.
+#[test]
+fn stopped_at_any_moment_nothing_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = probe_image();
+    let image = Eif::parse(file.bytes()).unwrap();
+    for delay in 0..24 {
+        let (_, module) = device(Registers::debug_mode());
+        let vsock = dir.path().join("vsock");
+        let running = Machine::new(&image, module, Path::new(LAUNCHER), &vsock, 128).start().unwrap();
+        std::thread::sleep(Duration::from_micros(delay * 700));
+        running.stopper().stop();
+        assert_eq!(running.wait().unwrap(), 128 + 9);
+    }
+    let until = Instant::now() + Duration::from_secs(10);
+    while processes_of(dir.path()) > 0 {
+        assert!(Instant::now() < until, "a process of a stopped enclave stays");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How many processes have this directory in their command line or as their root or program.
+fn processes_of(dir: &Path) -> usize {
+    let dir = dir.to_str().unwrap();
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter(|entry| {
+            let process = entry.as_ref().unwrap().path();
+            let words = fs::read(process.join("cmdline")).unwrap_or_default();
+            let program = fs::read_link(process.join("exe")).unwrap_or_default();
+            String::from_utf8_lossy(&words).contains(dir) || program.to_string_lossy().contains(dir)
+        })
+        .count()
+}
+
 /// A program without a dynamic linker gets a root directory of its own.
 #[test]
 fn a_static_program_has_its_own_root() {
