@@ -416,3 +416,139 @@ fn open<'t>(
 fn duplicate(key: String, place: Position, first: Position) -> TextError {
     TextError::new(place, TextErrorKind::DuplicateKey { key, first: first.line() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: &str = "entente/test/v1";
+
+    /// Whether toml_edit reads the same; `first` is the key that only toml_edit still has.
+    fn same(table: &Table, other: &toml_edit::Table, first: &str) -> bool {
+        let known: Vec<&str> = other.iter().map(|(key, _)| key).filter(|key| *key != first).collect();
+        known.len() == table.len()
+            && known.iter().all(|key| match (table.value(key), other.get(key)) {
+                (Some(Value::Table(inner)), Some(toml_edit::Item::Table(item))) => same(inner, item, ""),
+                (Some(Value::Tables(inner)), Some(toml_edit::Item::ArrayOfTables(items))) => {
+                    inner.len() == items.len() && inner.iter().zip(items.iter()).all(|(a, b)| same(a, b, ""))
+                }
+                (Some(value), Some(toml_edit::Item::Value(item))) => same_value(value, item),
+                _ => false,
+            })
+    }
+
+    fn same_value(value: &Value, item: &toml_edit::Value) -> bool {
+        match value {
+            Value::Text(text) => item.as_str() == Some(text),
+            Value::Integer(integer) => item.as_integer() == Some(*integer),
+            Value::Flag(flag) => item.as_bool() == Some(*flag),
+            Value::List(items) => item.as_array().is_some_and(|array| {
+                array.len() == items.len() && items.iter().zip(array.iter()).all(|(a, b)| same_value(a, b))
+            }),
+            Value::Table(_) | Value::Tables(_) => false,
+        }
+    }
+
+    /// Texts put together from lines that fit and lines that do not: what is read here is read by `toml_edit` as the same, and
+    /// what it refuses is refused here.
+    #[test]
+    fn reads_as_toml_edit_does() {
+        const LINES: &[&str] = &[
+            "a = 1",
+            "a = -0x1",
+            "b = 0x1F",
+            "b = 0o17",
+            "b = 0b101",
+            "b = 1_000",
+            "b = +5",
+            "b = -9223372036854775808",
+            "c = \"text\"",
+            "c = 'it\"s'",
+            "c = \"\"\"",
+            "d\"\"\"",
+            "c = '''",
+            "'''",
+            "d = true",
+            "d = false",
+            "e = [1, 2]",
+            "e = [",
+            "  1,",
+            "  2",
+            "]",
+            "e = [\"x\",]",
+            "e = []",
+            "# comment",
+            "  # comment",
+            "",
+            " ",
+            "[a]",
+            "[b]",
+            "[b.c]",
+            "[b.c.d]",
+            "[[b]]",
+            "[[c]]",
+            "[[c.d]]",
+            "[c.e]",
+            "[ b . c ]",
+            "a = 1 ",
+            " a = 2",
+            "a.b = 1",
+            "f = 1.5",
+            "f = inf",
+            "f = 1979-05-27",
+            "f = 07:32:00",
+            "g = { x = 1 }",
+            "h",
+            "= 1",
+            "i = ",
+            "j = 1 2",
+            "k = \"\"",
+            "k = \"\"\"\"\"\"",
+            "l = \"\"\"a\"b\"\"\"",
+            "m = 01",
+            "n = TRUE",
+            "[]",
+            "[a",
+            "a]",
+            "o = [1, \"x\"]",
+            "p = [[1]]",
+            "a-b = 1",
+            "1 = 1",
+            "type = \"again\"",
+            "[type]",
+            "x = \"\"\"a\"\"\"\"",
+            "y = ''''a'''",
+            "z = 1__0",
+            "z = _1",
+            "z = 1_",
+        ];
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = |bound: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 16).unwrap() % bound
+        };
+        let mut taken = 0;
+        for _ in 0..20_000 {
+            let mut text = format!("type = \"{KIND}\"\n");
+            for _ in 0..=below(5) {
+                text.push_str(LINES[below(LINES.len())]);
+                text.push('\n');
+            }
+            let ours = read(text.as_bytes(), KIND);
+            let theirs = text.parse::<toml_edit::DocumentMut>();
+            match (ours, theirs) {
+                (Ok(ours), Ok(theirs)) => {
+                    assert!(same(&ours, theirs.as_table(), "type"), "{text}\n{ours:?}");
+                    taken += 1;
+                }
+                (Ok(ours), Err(error)) => {
+                    panic!("toml_edit refuses what we take:\n{text}\n{ours:?}\n{error}")
+                }
+                (Err(_), _) => {}
+            }
+        }
+        assert!(taken > 1000, "only {taken} were taken");
+    }
+}

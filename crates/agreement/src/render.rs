@@ -26,7 +26,7 @@ impl Text {
         let _ = writeln!(self.0, "{key} = {value}");
     }
 
-    /// Base64 between `"""`, broken into lines.
+    /// A text between `"""`, broken into lines.
     pub(crate) fn base64(&mut self, key: &str, base64: &str) {
         let _ = writeln!(self.0, "{key} = \"\"\"");
         let mut rest = base64;
@@ -38,6 +38,35 @@ impl Text {
             let _ = writeln!(self.0, "{rest}");
         }
         self.0.push_str("\"\"\"\n");
+    }
+
+    pub(crate) fn flag(&mut self, key: &str, value: bool) {
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    pub(crate) fn comment(&mut self, text: &str) {
+        let _ = writeln!(self.0, "# {text}");
+    }
+
+    pub(crate) fn blank(&mut self) {
+        self.0.push('\n');
+    }
+
+    /// A text on one line or, if it is too long for that, folded between `"""`; the reader of such a key drops the breaks.
+    pub(crate) fn folded(&mut self, key: &str, value: &str) {
+        if key.len() + value.len() + 5 <= MAX_LINE_BYTES {
+            self.word(key, value);
+        } else {
+            self.base64(key, value);
+        }
+    }
+
+    /// A list of texts.
+    pub(crate) fn words<T: ToString>(&mut self, key: &str, words: &[T]) -> Result<(), TextError> {
+        let items = words.iter().map(|word| Value::Text(word.to_string())).collect();
+        let list = inline(key, &Value::List(items))?;
+        let _ = writeln!(self.0, "{key} = {list}");
+        Ok(())
     }
 
     /// `[[key]]` after an empty line.
@@ -92,6 +121,9 @@ fn inline(key: &str, value: &Value) -> Result<String, TextError> {
         Value::Integer(integer) => integer.to_string(),
         Value::Flag(flag) => flag.to_string(),
         Value::List(items) => {
+            if items.is_empty() {
+                return Ok("[]".to_owned());
+            }
             let mut text = "[\n".to_owned();
             for item in items {
                 let item = match item {

@@ -8,11 +8,11 @@ use bech32::{Bech32, Hrp};
 /// age accepts a non-canonical encoding of a point as well; here each point has one text, so that "no two parties share a
 /// key" can be decided by comparing.
 pub(crate) fn decode_recipient(text: &str) -> Result<[u8; 32], ResultKeyError> {
+    if text.to_ascii_lowercase().starts_with("age-secret-key-") {
+        return Err(ResultKeyError::Secret);
+    }
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(ResultKeyError::Uppercase);
-    }
-    if text.starts_with("age-secret-key-") {
-        return Err(ResultKeyError::Secret);
     }
     let checked = CheckedHrpstring::new::<Bech32>(text).map_err(|_| ResultKeyError::Bech32)?;
     if checked.hrp() != Hrp::parse_unchecked("age") {
@@ -86,4 +86,45 @@ pub enum ResultKeyError {
     /// A point with which everybody shares the secret.
     #[error("anybody could read what is sealed to this key; make one with `age-keygen`")]
     SmallOrder,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
+
+    fn encode(key: &[u8]) -> String {
+        bech32::encode::<Bech32>(Hrp::parse_unchecked("age"), key).unwrap()
+    }
+
+    /// With each of them the shared secret is zero, which the library refuses.
+    #[test]
+    fn small_orders_are_refused() {
+        let private = PrivateKey::from_private_key(&X25519, &[3; 32]).unwrap();
+        for point in SMALL_ORDER {
+            assert_eq!(decode_recipient(&encode(&point)), Err(ResultKeyError::SmallOrder));
+            let peer = UnparsedPublicKey::new(&X25519, point);
+            let zero = agree(&private, peer, (), |secret| if secret == [0; 32] { Err(()) } else { Ok(()) });
+            assert_eq!(zero, Err(()));
+        }
+    }
+
+    #[test]
+    fn one_text_a_key() {
+        assert_eq!(decode_recipient(&encode(&[9; 32])), Ok([9; 32]));
+        let mut high = [9; 32];
+        high[31] = 0x89;
+        assert_eq!(decode_recipient(&encode(&high)), Err(ResultKeyError::NotCanonical));
+        let mut p = [0xff; 32];
+        (p[0], p[31]) = (0xed, 0x7f);
+        assert_eq!(decode_recipient(&encode(&p)), Err(ResultKeyError::NotCanonical));
+        assert_eq!(decode_recipient(&encode(&[9; 31])), Err(ResultKeyError::Length));
+        let yubikey = bech32::encode::<Bech32>(Hrp::parse_unchecked("age1yubikey"), &[9; 33]).unwrap();
+        assert_eq!(decode_recipient(&yubikey), Err(ResultKeyError::Kind));
+        let m = bech32::encode::<bech32::Bech32m>(Hrp::parse_unchecked("age"), &[9; 32]).unwrap();
+        assert_eq!(decode_recipient(&m), Err(ResultKeyError::Bech32));
+        assert_eq!(decode_recipient("age-secret-key-1qqq"), Err(ResultKeyError::Secret));
+        assert_eq!(decode_recipient("AGE-SECRET-KEY-1QQQ"), Err(ResultKeyError::Secret));
+        assert_eq!(decode_recipient(""), Err(ResultKeyError::Bech32));
+    }
 }

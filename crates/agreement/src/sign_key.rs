@@ -370,3 +370,30 @@ pub enum SignKeyError {
     #[error("anybody could sign with this key; make one with `ssh-keygen -t ed25519`")]
     WeakPoint,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::signature::UnparsedPublicKey;
+
+    /// Why such keys are refused: R = the neutral point and S = 0 is a signature under each, made without any private key.
+    #[test]
+    fn anybody_can_sign_with_a_weak_point() {
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        let mut forged = 0;
+        for weak in SMALL_ORDER {
+            for sign in [0, 0x80] {
+                let mut point = weak;
+                point[31] |= sign;
+                assert_eq!(ed25519(&point), Err(SignKeyError::WeakPoint));
+                let key = UnparsedPublicKey::new(&ED25519, point);
+                if (0..200_u32).any(|message| key.verify(&message.to_be_bytes(), &signature).is_ok()) {
+                    forged += 1;
+                }
+            }
+        }
+        // The orders are 1, 2, 4, 4 and four times 8; the neutral point and −1 have no second sign.
+        assert!(forged >= 8, "only {forged} keys could be forged with");
+    }
+}

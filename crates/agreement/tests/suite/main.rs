@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_macros, reason = "tests say when they skip")]
 
 mod agreements;
+mod explained;
 mod inputs;
+mod mutations;
 mod signatures;
 mod support;
