@@ -262,3 +262,50 @@ fn a_blob_has_no_rows() {
     let text = text.replacen("max_rows = 1000", "max_rows = 0", 1);
     assert!(Agreement::parse(text.as_bytes()).is_ok());
 }
+
+/// Texts of the largest size that make a careless reader slow: each is refused, and all of them in seconds.
+#[test]
+fn large_texts_are_refused_in_time() {
+    let patterns = [
+        "[a]\n",
+        "[[a]]\n",
+        "[[a]]\nb = 1\n",
+        "[a.b.c.d]\n",
+        "a = [\n",
+        "a = \"\"\"\n",
+        "a = '''\n",
+        "\"\"\"\n",
+        "'\n",
+        "\"\n",
+        "#\n",
+        "\n#\n",
+        "a = 1\n",
+        "=\n",
+        "{\n",
+        "]\n",
+        ".\n",
+        ",\n",
+        "a = {\n",
+        "a = [1,\n",
+        "a =\n",
+        "a = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n",
+        "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a = 1\n",
+        "[[party]]\nname = \"x\"\n",
+        "[[analysis.parameters.lot]]\nid = \"x\"\n",
+    ];
+    for pattern in patterns {
+        let mut text = "type = \"entente/agreement/v1\"\n".to_owned();
+        while text.len() + pattern.len() < 256 * 1024 {
+            text.push_str(pattern);
+        }
+        assert!(Agreement::parse(text.as_bytes()).is_err(), "{pattern:?}");
+        // the same with distinct keys
+        let mut text = "type = \"entente/agreement/v1\"\n".to_owned();
+        let mut number = 0;
+        while text.len() + pattern.len() + 10 < 256 * 1024 {
+            text.push_str(&pattern.replacen('a', &format!("a{number}"), 1));
+            number += 1;
+        }
+        assert!(Agreement::parse(text.as_bytes()).is_err(), "{pattern:?}");
+    }
+}

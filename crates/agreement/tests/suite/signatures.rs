@@ -260,6 +260,40 @@ fn a_token_must_have_been_touched() {
     assert!(openssh_verifies(directory.path(), &key, &signature));
 }
 
+/// The same for P-256: the signature is `mpint r, mpint s`, then flags and counter.
+#[test]
+fn a_token_with_an_ecdsa_key() {
+    let random = SystemRandom::new();
+    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref()).unwrap();
+    let kind = b"sk-ecdsa-sha2-nistp256@openssh.com";
+    let blob = [&kind[..], b"nistp256", pair.public_key().as_ref(), b"ssh:"].map(ssh_string).concat();
+    let key = SignKey::from_blob(&blob).unwrap();
+    assert_eq!(key.kind(), SignKeyKind::SkEcdsaP256);
+    let directory = tempfile::tempdir().unwrap();
+    for (flags, expected) in [(0x01, Ok(())), (0x00, Err(SignatureError::UserPresence))] {
+        let mut fields = Fields::of(&key);
+        let counter = 7_u32.to_be_bytes();
+        fields.after_raw = [&[flags], counter.as_slice()].concat();
+        let data = fields.data(MESSAGE);
+        let application = digest(&SHA256, b"ssh:");
+        let signed = [application.as_ref(), &[flags], &counter, digest(&SHA256, &data).as_ref()].concat();
+        let raw = pair.sign(&random, &signed).unwrap();
+        let mpint = |half: &[u8]| {
+            let digits = &half[half.iter().position(|byte| *byte != 0).unwrap()..];
+            if digits[0] < 0x80 { ssh_string(digits) } else { ssh_string(&[&[0], digits].concat()) }
+        };
+        let halves = raw.as_ref().split_at(32);
+        let signature = armored(&fields.blob(&[mpint(halves.0), mpint(halves.1)].concat()));
+        assert_eq!(key.verify(NAMESPACE, MESSAGE, &signature), expected);
+        if expected.is_ok() {
+            assert!(openssh_verifies(directory.path(), &key, &signature));
+        }
+        assert_eq!(sshsig::armor(&key, NAMESPACE, raw.as_ref()), Err(ArmorError::Token));
+    }
+}
+
 fn ssh_keygen() -> Option<()> {
     let found = Command::new("ssh-keygen").arg("-?").output().is_ok();
     if !found && std::env::var_os("CI").is_some() {
