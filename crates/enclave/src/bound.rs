@@ -238,59 +238,63 @@ mod tests {
         Manifest::new(&terms).unwrap()
     }
 
-    /// PROTOCOL §5: "the only error is `KeyRefused`, whatever went wrong". 10,000 mutations of a genuine answer, each in a key step
-    /// of two datasets, mutated once in the first and once in the second: error, number and order of messages are alike.
+    /// PROTOCOL §5: "the only error is `KeyRefused`, whatever went wrong". 10,000 mutations of a genuine answer: what the host
+    /// sees of each is one question and one refusal.
     #[test]
     fn ten_thousand_mutated_answers_look_alike() {
-        const ROUNDS: usize = 5_000;
+        std::thread::scope(|scope| {
+            for seed in [1, 2] {
+                scope.spawn(move || mutated_answers_look_alike(seed, 5_000));
+            }
+        });
+    }
+
+    fn mutated_answers_look_alike(seed: u64, count: usize) {
         let key = RecipientKey::generate().unwrap();
         let recipient = RecipientPublicKey::from_spki_der(key.spki_der()).unwrap();
         let agreement = Digest384::of(b"agreement");
         let arn = KeyArn::new("arn:aws:kms:eu-central-1:111122223333:key/k").unwrap();
-        let secrets = [[5; 32], [6; 32]];
-        let manifests = [manifest(agreement, "a", secrets[0]), manifest(agreement, "b", secrets[1])];
-        let slots = manifests.each_ref().map(|manifest| Slot { agreement, manifest, key: &arn });
-        let genuine =
-            secrets.map(|k| envelope(&recipient, &k, EnvelopeSecrets::new([7; 32], [8; 16])).unwrap());
+        let manifest = manifest(agreement, "a", [5; 32]);
+        let slots = [Slot { agreement, manifest: &manifest, key: &arn }];
+        let genuine = envelope(&recipient, &[5; 32], EnvelopeSecrets::new([7; 32], [8; 16])).unwrap();
+        // The key's identifier is not documented by AWS, so nothing depends on it: the one place where a change changes nothing.
+        let identifier = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.spki_der());
+        let start = genuine.windows(32).position(|window| window == identifier.as_ref()).unwrap();
+
+        let mut numbers = Numbers(seed);
+        let mut answers: Vec<Vec<u8>> = Vec::new();
+        while answers.len() < count {
+            let mutated = numbers.mutate(&genuine);
+            let same_length = mutated.len() == genuine.len();
+            let differs =
+                |(at, (one, other)): (usize, (&u8, &u8))| one != other && !(start..start + 32).contains(&at);
+            if !same_length || genuine.iter().zip(&mutated).enumerate().any(differs) {
+                answers.push(mutated);
+            }
+        }
+        answers.push(genuine);
 
         let (inside, outside) = UnixStream::pair().unwrap();
         let relay = std::thread::spawn(move || {
-            let mut numbers = Numbers(1);
             let mut end = HostEnd::new(outside);
-            let mut asked = Vec::new();
-            while let Ok(Ask::ReleaseKey { dataset, .. }) = end.question() {
-                let (number, slot) = (asked.len() / 2, asked.len() % 2);
-                let mut answer = genuine[slot].clone();
-                // Nothing is changed in the last step, and in the others one of the two.
-                if number < 2 * ROUNDS && number % 2 == slot {
-                    answer = loop {
-                        let mutated = numbers.mutate(&answer);
-                        if mutated != answer {
-                            break mutated;
-                        }
-                    };
-                }
-                asked.push(dataset);
+            for answer in answers {
+                let question = end.question().unwrap();
+                assert!(matches!(question, Ask::ReleaseKey { dataset, .. } if dataset == "a"));
                 end.answer(&Answer::Key { ciphertext_for_recipient: answer }).unwrap();
             }
-            asked
+            assert!(end.question().is_err(), "one question for each answer");
         });
-
         let mut nsm = module();
         let mut host = Host::new(inside);
-        let mut opened = 0;
-        for _ in 0..2 * ROUNDS {
-            match ask_for_keys(&key, &mut nsm, &slots, None, &mut host) {
-                // A change of a byte that means nothing (an algorithm's spelling, bytes behind the end) may leave the key whole.
-                Ok(_) => opened += 1,
-                Err(refusal) => assert_eq!(refusal, Refusal::Key),
-            }
+        for number in 0..count {
+            let refusal = ask_for_keys(&key, &mut nsm, &slots, None, &mut host).err();
+            assert_eq!(refusal, Some(Refusal::Key), "answer {number}");
         }
-        assert_eq!(opened, 0, "every byte of an answer means something");
-        assert!(ask_for_keys(&key, &mut nsm, &slots, None, &mut host).is_ok(), "the genuine answers do open");
+        assert!(
+            ask_for_keys(&key, &mut nsm, &slots, None, &mut host).is_ok(),
+            "the genuine answer does open"
+        );
         drop(host);
-        let asked = relay.join().unwrap();
-        assert_eq!(asked.len(), 2 * (2 * ROUNDS + 1));
-        assert!(asked.chunks(2).all(|pair| pair == ["a", "b"]));
+        relay.join().unwrap();
     }
 }
