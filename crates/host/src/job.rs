@@ -15,6 +15,7 @@ use crate::store::{CHUNK_BYTES, Store, StoreError};
 
 /// A run's documents and borders.
 pub(crate) struct Job {
+    pub(crate) run: NewRun,
     pub(crate) documents: Documents,
     pub(crate) pcr0: Digest384,
     pub(crate) memory_mib: u32,
@@ -129,6 +130,7 @@ impl Job {
         .map_err(|error: InputsError| JobError::Refused(error.to_string()))?;
         let pcr0 = image_of(store, &agreement, &analysis, limits)?;
         Ok(Self {
+            run: run.clone(),
             documents,
             pcr0,
             memory_mib: analysis.memory_mib(),

@@ -31,11 +31,6 @@ impl ApiProblem {
     pub(crate) fn unknown(code: ProblemCode, what: &str) -> Self {
         Self::new(code, format!("There is no {what} here."), "Check the identity, or upload it first.")
     }
-
-    #[cfg(test)]
-    pub(crate) fn code(&self) -> ProblemCode {
-        self.0.code
-    }
 }
 
 /// The status that goes with a code; each code has one.
