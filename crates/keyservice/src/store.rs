@@ -153,8 +153,12 @@ impl Store {
         if !key_path.exists() {
             let temporary = dir.join("root.key.new");
             let text = Zeroizing::new(hex::encode(Zeroizing::new(random::<32>()?)));
+            // A mode is given to new files only.
+            if temporary.exists() {
+                std::fs::remove_file(&temporary).map_err(file(&temporary))?;
+            }
             let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
+            options.write(true).create_new(true).mode(0o600);
             let mut key_file = options.open(&temporary).map_err(file(&temporary))?;
             key_file.write_all(text.as_bytes()).map_err(file(&temporary))?;
             key_file.sync_all().map_err(file(&temporary))?;

@@ -1,6 +1,11 @@
 //! The Recipient exchange against AWS's own answers, stock OpenSSL, and answers with something wrong.
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::panic, reason = "tests")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "tests read vectors and run openssl"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

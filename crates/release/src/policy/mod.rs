@@ -173,7 +173,6 @@ impl KeyPolicy {
     }
 
     /// Judges a request: an explicit Deny wins, then an Allow, and what no statement allows is denied.
-    #[must_use]
     pub fn evaluate(&self, request: &AccessRequest) -> Decision {
         let first = |effect: Effect| {
             self.statements

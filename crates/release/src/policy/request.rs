@@ -92,7 +92,7 @@ pub enum Transport {
 /// ```
 /// use entente_release::policy::AttestedRegisters;
 ///
-/// let registers: AttestedRegisters = [(0, vec![0xab; 48]), (16, vec![1; 48])].into_iter().collect();
+/// let registers: AttestedRegisters = (0..3).map(|number| (number, vec![0xab; 48])).collect();
 /// assert!(!registers.is_debug_mode());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
