@@ -11,7 +11,8 @@ use crate::messages::ResultFacts;
 /// delivered files. The error is a sentence without any of the receipt's own words.
 pub(crate) fn compare(receipt: &[u8], job: &Job, files: &[ResultFacts]) -> Result<(), String> {
     // The parser's error may quote the receipt.
-    let receipt = Receipt::parse(receipt).map_err(|_| "The receipt is not of a receipt's form.".to_owned())?;
+    let receipt =
+        Receipt::parse(receipt).map_err(|_| "The receipt is not of a receipt's form.".to_owned())?;
     let statement = receipt.statement_unverified();
     let is_of_run = statement.agreement() == job.run.agreement
         && statement.analysis().as_str() == job.run.analysis

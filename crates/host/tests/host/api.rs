@@ -86,8 +86,18 @@ async fn what_is_not_a_route_is_a_problem_too() {
         ("GET", "/v1/runs/%ff", 400, ProblemCode::MalformedPath),
         ("GET", "/v1/runs/00000000000000000000000000000000", 404, ProblemCode::UnknownRun),
         ("GET", "/v1/runs/0000000000000000000000000000000A", 400, ProblemCode::MalformedPath),
-        ("GET", "/v1/runs/00000000000000000000000000000000/results/..%2f..%2ftoken", 404, ProblemCode::UnknownRun),
-        ("GET", "/v1/runs/00000000000000000000000000000000/events?wait_seconds=31", 400, ProblemCode::MalformedPath),
+        (
+            "GET",
+            "/v1/runs/00000000000000000000000000000000/results/..%2f..%2ftoken",
+            404,
+            ProblemCode::UnknownRun,
+        ),
+        (
+            "GET",
+            "/v1/runs/00000000000000000000000000000000/events?wait_seconds=31",
+            400,
+            ProblemCode::MalformedPath,
+        ),
     ] {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let url = format!("{}{path}", served.url);
@@ -136,28 +146,36 @@ async fn objects_are_verified_before_they_are_stored() {
         ("ada", b"garbage".to_vec()),
         ("ada", Vec::new()),
     ] {
-        assert_eq!(code(client.put_approval(agreement, party, &armored).await), ProblemCode::SignatureRefused);
+        assert_eq!(
+            code(client.put_approval(agreement, party, &armored).await),
+            ProblemCode::SignatureRefused
+        );
     }
     assert_eq!(code(client.put_approval(agreement, "eve", &good).await), ProblemCode::UnknownParty);
     assert_eq!(code(client.approval(agreement, "ada").await.map(drop)), ProblemCode::UnknownSignature);
     client.put_approval(agreement, "ada", &good).await.unwrap();
     assert_eq!(client.approval(agreement, "ada").await.unwrap(), good);
     let facts = client.agreement(agreement).await.unwrap();
-    let approvals: Vec<_> = facts.approvals.iter().map(|state| (state.party.as_str(), state.present)).collect();
+    let approvals: Vec<_> =
+        facts.approvals.iter().map(|state| (state.party.as_str(), state.present)).collect();
     assert_eq!(approvals, [("ada", true), ("bea", false)]);
     assert!(!facts.images[0].present);
 
     // A path's digest binds the body.
     let http = reqwest::Client::new();
     let url = format!("{}/v1/agreements/{}", served.url, Digest384::ZERO);
-    let answer = http.put(url).bearer_auth(&served.token).body(world.agreement.bytes().to_vec()).send().await.unwrap();
+    let answer =
+        http.put(url).bearer_auth(&served.token).body(world.agreement.bytes().to_vec()).send().await.unwrap();
     assert_eq!(answer.status(), 422);
     assert_eq!(answer.json::<Problem>().await.unwrap().code, ProblemCode::DigestMismatch);
 
     // Images are what they measure to.
     let pcr0 = *world.image.measurements().pcr0();
     assert_eq!(code(client.put_image(pcr0, b"no image").await.map(drop)), ProblemCode::ImageRefused);
-    assert_eq!(code(client.put_image(Digest384::ZERO, world.image.bytes()).await.map(drop)), ProblemCode::ImageRefused);
+    assert_eq!(
+        code(client.put_image(Digest384::ZERO, world.image.bytes()).await.map(drop)),
+        ProblemCode::ImageRefused
+    );
     let stored = client.put_image(pcr0, world.image.bytes()).await.unwrap();
     assert_eq!(stored.pcr2, *world.image.measurements().pcr2());
     assert!(client.agreement(agreement).await.unwrap().images[0].present);
@@ -225,7 +243,13 @@ async fn a_run_is_taken_only_when_all_it_needs_is_here() {
 async fn limits_are_limits() {
     let data = tempfile::tempdir().unwrap();
     let world = World::new();
-    let limits = Limits { objects: 1, images: 1, image_bytes: 64 * 1024, stored_bytes: 2_000_000, ..Limits::default() };
+    let limits = Limits {
+        objects: 1,
+        images: 1,
+        image_bytes: 64 * 1024,
+        stored_bytes: 2_000_000,
+        ..Limits::default()
+    };
     let served = Served::start(config(data.path()).with_limits(limits).unwrap(), Fake::none()).await;
     let client = &served.client;
     client.put_agreement(world.agreement.bytes()).await.unwrap();
@@ -251,12 +275,14 @@ async fn limits_are_limits() {
         (format!("/v1/images/{zero}"), 64 << 10),
     ] {
         let url = format!("{}{path}", served.url);
-        let answer = http.put(&url).bearer_auth(&served.token).body(vec![b'a'; most + 1]).send().await.unwrap();
+        let answer =
+            http.put(&url).bearer_auth(&served.token).body(vec![b'a'; most + 1]).send().await.unwrap();
         assert_eq!(answer.status(), 413, "{path}");
         assert_eq!(answer.json::<Problem>().await.unwrap().code, ProblemCode::BodyTooLarge);
     }
     let url = format!("{}/v1/runs", served.url);
-    let answer = http.post(url).bearer_auth(&served.token).body(vec![b' '; 16 * 1024 + 1]).send().await.unwrap();
+    let answer =
+        http.post(url).bearer_auth(&served.token).body(vec![b' '; 16 * 1024 + 1]).send().await.unwrap();
     assert_eq!(answer.status(), 413);
     served.end().await;
 }
@@ -264,11 +290,11 @@ async fn limits_are_limits() {
 #[tokio::test]
 async fn slow_and_many_requests_are_ended() {
     let data = tempfile::tempdir().unwrap();
-    let times =
-        Timeouts { header: Duration::from_secs(1), request: Duration::from_secs(1), ..timeouts() };
+    let times = Timeouts { header: Duration::from_secs(1), request: Duration::from_secs(1), ..timeouts() };
     let limits = Limits { requests: 1, ..Limits::default() };
     let served =
-        Served::start(config(data.path()).with_timeouts(times).with_limits(limits).unwrap(), Fake::none()).await;
+        Served::start(config(data.path()).with_timeouts(times).with_limits(limits).unwrap(), Fake::none())
+            .await;
     let address = served.url.strip_prefix("http://").unwrap().to_owned();
     let token = served.token.clone();
 

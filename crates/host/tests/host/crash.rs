@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use entente_host::Host;
 use entente_host::client::Client;
 use entente_host::messages::{ChunkRange, RunId, RunState};
-use entente_host::Host;
 
 use crate::fake::{Fake, Script};
 use crate::world::{KeyServiceAnswer, Served, World, config, ended, key_service, with_keys};

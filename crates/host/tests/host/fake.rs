@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use entente_attestation::Measurements;
 use entente_channel::{Answer, Ask, ContextEntry, EnclaveEnd as Talk};
-use entente_host::platform::{Enclave, EnclaveEnd, Launch, Platform, PlatformError, ProcessIdentity, Remains, VsockAddress};
+use entente_host::platform::{
+    Enclave, EnclaveEnd, Launch, Platform, PlatformError, ProcessIdentity, Remains, VsockAddress,
+};
 use entente_receipt::{Receipt, ResultFile, Statement};
 use entente_testkit::{Attestation, ForgedHypervisor};
 
@@ -127,7 +129,10 @@ impl Script {
         for (dataset, sealed) in &world.sealed {
             asks.push(Ask::ChunkDigests { dataset: (*dataset).to_owned() });
             for index in 0..sealed.bytes.len().div_ceil(1 << 20) {
-                asks.push(Ask::Chunk { dataset: (*dataset).to_owned(), index: u64::try_from(index).unwrap() });
+                asks.push(Ask::Chunk {
+                    dataset: (*dataset).to_owned(),
+                    index: u64::try_from(index).unwrap(),
+                });
             }
         }
         let files = results(world);

@@ -112,7 +112,10 @@ async fn what_breaks_the_protocol_ends_the_run() {
             script.asks.insert(2, ask);
         }),
         changed(&world, move |_, script| {
-            script.asks.insert(script.position(is_chunk), Ask::Chunk { dataset: "bids-ada".to_owned(), index: u64::MAX });
+            script.asks.insert(
+                script.position(is_chunk),
+                Ask::Chunk { dataset: "bids-ada".to_owned(), index: u64::MAX },
+            );
         }),
         changed(&world, |_, script| script.asks[1] = Ask::ChunkDigests { dataset: "../../token".to_owned() }),
         // Somebody else's key, ciphertext, context.

@@ -16,7 +16,8 @@ const SLEEPER: &[u8] = b"#!/bin/sh\nexec sleep 1000\n";
 
 /// Whether `entente-hypervisor-sim` is beside this program. CI builds it first.
 fn is_built() -> bool {
-    let program: PathBuf = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("entente-hypervisor-sim");
+    let program: PathBuf =
+        std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("entente-hypervisor-sim");
     if program.is_file() {
         return true;
     }
@@ -95,7 +96,11 @@ async fn host_process() {
     let Some(data) = std::env::var_os(DATA) else { return };
     let host = Host::open(Config::new(&data)).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    std::fs::write(Path::new(&data).with_extension("url"), format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    std::fs::write(
+        Path::new(&data).with_extension("url"),
+        format!("http://{}", listener.local_addr().unwrap()),
+    )
+    .unwrap();
     host.serve(listener, std::future::pending()).await.unwrap();
 }
 

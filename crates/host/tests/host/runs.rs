@@ -37,7 +37,10 @@ async fn a_run_from_queue_to_results() {
     let Answer::Documents(documents) = &answers[0] else { panic!("{:?}", answers[0]) };
     assert_eq!(documents.agreement, world.agreement.bytes());
     assert_eq!(documents.inputs, world.inputs.bytes());
-    assert_eq!((documents.approvals.len(), documents.input_signatures.len(), documents.manifests.len()), (2, 2, 2));
+    assert_eq!(
+        (documents.approvals.len(), documents.input_signatures.len(), documents.manifests.len()),
+        (2, 2, 2)
+    );
     assert!(documents.request.is_none());
     let key = Answer::Key { ciphertext_for_recipient: b"sealed key".to_vec() };
     assert_eq!(answers[1..3], [key.clone(), key]);
@@ -70,13 +73,19 @@ async fn a_run_from_queue_to_results() {
     for (facts, (file, bytes)) in listed.iter().zip(&expected) {
         assert_eq!(facts.name, file.file_name());
         let mut out = Vec::new();
-        assert_eq!(client.download_result(&run.id, &facts.name, &mut out, |_| {}).await.unwrap(), facts.digest);
+        assert_eq!(
+            client.download_result(&run.id, &facts.name, &mut out, |_| {}).await.unwrap(),
+            facts.digest
+        );
         assert!(out == *bytes);
     }
     entente_receipt::Receipt::parse(&client.receipt(&run.id).await.unwrap()).unwrap();
     for name in ["index.json", "receipt.json", "x", ".."] {
         let error = client.download_result(&run.id, name, &mut Vec::new(), |_| {}).await.unwrap_err();
-        assert!(matches!(error.code(), Some(ProblemCode::UnknownResult | ProblemCode::NoSuchRoute)), "{error}");
+        assert!(
+            matches!(error.code(), Some(ProblemCode::UnknownResult | ProblemCode::NoSuchRoute)),
+            "{error}"
+        );
     }
 
     // What happened, in order.
@@ -93,8 +102,16 @@ async fn a_run_from_queue_to_results() {
     assert_eq!(
         words,
         [
-            "queued", "starting", "running", "bids-ada Released", "bids-bea Released", "bids-ada 2500000",
-            "bids-bea 1000", "own.ada.age", "own.bea.age", "finished"
+            "queued",
+            "starting",
+            "running",
+            "bids-ada Released",
+            "bids-bea Released",
+            "bids-ada 2500000",
+            "bids-bea 1000",
+            "own.ada.age",
+            "own.bea.age",
+            "finished"
         ]
     );
     assert!(events.iter().zip(1..).all(|(event, number)| event.number == number));
@@ -125,13 +142,17 @@ async fn a_key_that_is_not_released_is_an_empty_answer() {
                 talk.ask(&script.asks[0]).unwrap();
                 let answer = talk.ask(&script.asks[1]).unwrap();
                 assert_eq!(answer, Answer::Key { ciphertext_for_recipient: Vec::new() });
-                talk.tell(&entente_channel::Ask::Halted { code: entente_channel::ErrorCode::KeyRefused }).unwrap();
+                talk.tell(&entente_channel::Ask::Halted { code: entente_channel::ErrorCode::KeyRefused })
+                    .unwrap();
             }
         });
         let mut times = crate::world::timeouts();
         times.key = Duration::from_secs(1);
-        let served =
-            Served::start(with_keys(config(&directory), &directory, &endpoint).with_timeouts(times), platform).await;
+        let served = Served::start(
+            with_keys(config(&directory), &directory, &endpoint).with_timeouts(times),
+            platform,
+        )
+        .await;
         world.upload(&served.client, scratch.path()).await;
         let run = served.client.create_run(&world.run()).await.unwrap();
         let run = ended(&served.client, &run.id).await;
@@ -207,7 +228,13 @@ async fn runs_wait_for_their_turn_and_can_be_stopped() {
     assert_eq!(error.code(), Some(ProblemCode::LimitReached));
     let mut after = 0;
     while client.run(&ids[0]).await.unwrap().state != RunState::Running {
-        after = client.run_events(&ids[0], after, 5).await.unwrap().events.last().map_or(after, |event| event.number);
+        after = client
+            .run_events(&ids[0], after, 5)
+            .await
+            .unwrap()
+            .events
+            .last()
+            .map_or(after, |event| event.number);
     }
     assert_eq!(client.run(&ids[1]).await.unwrap().state, RunState::Queued);
     // What a run needs stays.
@@ -223,7 +250,13 @@ async fn runs_wait_for_their_turn_and_can_be_stopped() {
     assert_eq!(client.start_run(&ids[0]).await.unwrap().state, RunState::Queued);
     let mut after = 0;
     while client.run(&ids[2]).await.unwrap().state != RunState::Running {
-        after = client.run_events(&ids[2], after, 5).await.unwrap().events.last().map_or(after, |event| event.number);
+        after = client
+            .run_events(&ids[2], after, 5)
+            .await
+            .unwrap()
+            .events
+            .last()
+            .map_or(after, |event| event.number);
     }
     // The host ends: the live one is interrupted, the other waits for the next life.
     served.end().await;

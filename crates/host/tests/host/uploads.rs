@@ -35,7 +35,8 @@ async fn an_upload_goes_on_where_it_stopped() {
     // Out of order, twice, wrong, and beyond.
     client.put_chunk(manifest, 1, &sealed.bytes[1 << 20..2 << 20]).await.unwrap();
     client.put_chunk(manifest, 1, &sealed.bytes[1 << 20..2 << 20]).await.unwrap();
-    for (number, bytes) in [(0, &sealed.bytes[1 << 20..2 << 20]), (0, &[][..]), (1, &sealed.bytes[..1 << 20])] {
+    for (number, bytes) in [(0, &sealed.bytes[1 << 20..2 << 20]), (0, &[][..]), (1, &sealed.bytes[..1 << 20])]
+    {
         let refused = client.put_chunk(manifest, number, bytes).await.unwrap_err();
         assert_eq!(refused.code(), Some(ProblemCode::DigestMismatch));
     }

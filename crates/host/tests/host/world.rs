@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use entente_agreement::{
-    Agreement, Format, InputEntry, InputSet, Manifest, ManifestTerms, Name, Namespace, SealingId, SignKey, sshsig,
+    Agreement, Format, InputEntry, InputSet, Manifest, ManifestTerms, Name, Namespace, SealingId, SignKey,
+    sshsig,
 };
 use entente_attestation::Digest384;
 use entente_host::client::{Client, SealedFile};
@@ -21,7 +22,8 @@ use tokio::task::JoinHandle;
 pub(crate) const ANALYSIS: &str = "auction";
 pub(crate) const ACCOUNT: &str = "111122223333";
 /// Owner and size of each sealed file: one of three chunks, one of one.
-pub(crate) const DATASETS: [(&str, &str, usize); 2] = [("bids-ada", "ada", 2_500_000), ("bids-bea", "bea", 1_000)];
+pub(crate) const DATASETS: [(&str, &str, usize); 2] =
+    [("bids-ada", "ada", 2_500_000), ("bids-bea", "bea", 1_000)];
 
 pub(crate) fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -321,7 +323,9 @@ pub(crate) async fn key_service(answer: KeyServiceAnswer) -> (String, Arc<Asked>
                 KeyServiceAnswer::Release => {
                     (StatusCode::OK, r#"{"KeyId":"k","CiphertextForRecipient":"c2VhbGVkIGtleQ=="}"#)
                 }
-                KeyServiceAnswer::Plaintext => (StatusCode::OK, r#"{"KeyId":"k","Plaintext":"c2VhbGVkIGtleQ=="}"#),
+                KeyServiceAnswer::Plaintext => {
+                    (StatusCode::OK, r#"{"KeyId":"k","Plaintext":"c2VhbGVkIGtleQ=="}"#)
+                }
                 KeyServiceAnswer::Deny => {
                     (StatusCode::BAD_REQUEST, r#"{"__type":"AccessDeniedException","message":"no"}"#)
                 }
