@@ -3,7 +3,7 @@
 //!
 //! Read strictly: internal storage, double wrapping, the dataset's name as master key id, instance id and URL `DEFAULT`. The
 //! crate parquet-key-management was not taken: it fixes all keys at 128 bits and keeps unwrapped keys in a cache that is
-//! not wiped (docs/decisions).
+//! not wiped (docs/decisions/0010).
 
 use crate::key::{RandomnessFailed, SealingKeys, fill_random};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};

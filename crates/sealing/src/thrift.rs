@@ -191,6 +191,7 @@ fn algorithm<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PageHeader {
     pub(crate) kind: PageKind,
+    pub(crate) encoding: PageEncoding,
     /// Bytes of the page before compression, as the header claims.
     pub(crate) uncompressed: u32,
     /// Bytes of the page in the file, with length, nonce and tag.
@@ -205,44 +206,75 @@ pub(crate) enum PageKind {
     Dictionary,
 }
 
+/// Encodings (`Encoding` in parquet.thrift) whose values take no more room decoded than a page and a dictionary do. The delta
+/// encodings are not among them: a page of shared prefixes expands a thousandfold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageEncoding {
+    Plain,
+    Dictionary,
+    Rle,
+    Other,
+}
+
 pub(crate) fn page_header(bytes: &[u8]) -> Result<PageHeader, Malformed> {
     let mut reader = Reader::new(bytes);
-    let (mut kind, mut uncompressed, mut stored, mut values) = (None, None, None, None);
+    let (mut kind, mut uncompressed, mut stored, mut body) = (None, None, None, None);
     let mut last = 0;
     while let Some(field) = reader.field(last)? {
         last = field.id;
         match (field.id, field.kind) {
-            (1, code::I32) => {
-                kind = Some(match reader.zigzag()? {
-                    0 | 3 => PageKind::Data,
-                    2 => PageKind::Dictionary,
-                    _ => return Err(Malformed),
-                });
-            }
+            (1, code::I32) => kind = Some(reader.zigzag()?),
             (2, code::I32) => uncompressed = Some(reader.zigzag()?),
             (3, code::I32) => stored = Some(reader.zigzag()?),
-            (5 | 7 | 8, code::STRUCT) => {
-                let Some(Field { id: 1, kind: code::I32 }) = reader.field(0)? else { return Err(Malformed) };
-                values = Some(reader.zigzag()?);
-                let mut last = 1;
-                while let Some(field) = reader.field(last)? {
-                    last = field.id;
-                    reader.skip(field.kind, DEPTH_LIMIT)?;
-                }
+            // data_page_header, dictionary_page_header, data_page_header_v2: exactly one.
+            (5 | 7 | 8, code::STRUCT) if body.is_none() => {
+                let encoding_field = if field.id == 8 { 4 } else { 2 };
+                let (values, encoding) = page_body(&mut reader, encoding_field)?;
+                body = Some((field.id, values, encoding));
             }
+            (5 | 7 | 8, _) => return Err(Malformed),
             (_, other) => reader.skip(other, DEPTH_LIMIT)?,
         }
     }
     if !reader.rest.is_empty() {
         return Err(Malformed);
     }
+    let (body, values, encoding) = body.ok_or(Malformed)?;
+    let kind = match (kind, body) {
+        (Some(0), 5) | (Some(3), 8) => PageKind::Data,
+        (Some(2), 7) => PageKind::Dictionary,
+        _ => return Err(Malformed),
+    };
     let size = |value: Option<i64>| u32::try_from(value.ok_or(Malformed)?).map_err(|_| Malformed);
     Ok(PageHeader {
-        kind: kind.ok_or(Malformed)?,
+        kind,
+        encoding,
         uncompressed: size(uncompressed)?,
         stored: size(stored)?,
-        values: size(values)?,
+        values: size(Some(values))?,
     })
+}
+
+/// `num_values` (field 1) and `encoding` of one of the three page header structures.
+fn page_body(reader: &mut Reader<'_>, encoding_field: i64) -> Result<(i64, PageEncoding), Malformed> {
+    let (mut values, mut encoding) = (None, None);
+    let mut last = 0;
+    while let Some(field) = reader.field(last)? {
+        last = field.id;
+        match (field.id, field.kind) {
+            (1, code::I32) => values = Some(reader.zigzag()?),
+            (id, code::I32) if id == encoding_field => {
+                encoding = Some(match reader.zigzag()? {
+                    0 => PageEncoding::Plain,
+                    2 | 8 => PageEncoding::Dictionary,
+                    3 => PageEncoding::Rle,
+                    _ => PageEncoding::Other,
+                });
+            }
+            (_, other) => reader.skip(other, DEPTH_LIMIT)?,
+        }
+    }
+    Ok((values.ok_or(Malformed)?, encoding.ok_or(Malformed)?))
 }
 
 #[cfg(test)]
@@ -254,7 +286,13 @@ mod tests {
     fn reads_a_data_page_header() {
         // type 0, uncompressed 5, compressed 60, data_page_header { num_values 2, encoding 0, 3, 3 }
         let bytes = [0x15, 0, 0x15, 10, 0x15, 120, 0x2c, 0x15, 4, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0];
-        let header = PageHeader { kind: PageKind::Data, uncompressed: 5, stored: 60, values: 2 };
+        let header = PageHeader {
+            kind: PageKind::Data,
+            encoding: PageEncoding::Plain,
+            uncompressed: 5,
+            stored: 60,
+            values: 2,
+        };
         assert_eq!(page_header(&bytes), Ok(header));
         for end in 0..bytes.len() {
             assert_eq!(page_header(&bytes[..end]), Err(Malformed));

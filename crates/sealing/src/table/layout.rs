@@ -6,7 +6,7 @@
 
 use crate::key::SealingKeys;
 use crate::material::{self, MaterialError};
-use crate::thrift::{self, PageKind};
+use crate::thrift::{self, PageEncoding, PageKind};
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use bytes::Bytes;
 use parquet::basic::Compression;
@@ -122,6 +122,11 @@ pub(super) fn check_pages<R: ChunkReader>(
                 uncompressed = uncompressed.saturating_add(u64::from(header.uncompressed));
                 if uncompressed > bounds.uncompressed {
                     return Err(LayoutError::Expansion { limit: bounds.uncompressed });
+                }
+                match header.encoding {
+                    PageEncoding::Plain => {}
+                    PageEncoding::Dictionary | PageEncoding::Rle if !bounds.plain => {}
+                    _ => return Err(LayoutError::Compression { column: column_number }),
                 }
                 match (header.kind, dictionary_next) {
                     (PageKind::Dictionary, true) => {
@@ -246,7 +251,8 @@ pub enum LayoutError {
         /// Number of the column, from 0.
         column: usize,
     },
-    /// A column is compressed otherwise than with Snappy; or compressed or dictionary-encoded in a padded table.
+    /// A column is compressed otherwise than with Snappy, or encoded otherwise than plainly, by a dictionary or in runs; or not
+    /// plainly in a padded table.
     #[error("column {column} is compressed or encoded in a way that was not agreed")]
     Compression {
         /// Number of the column, from 0.

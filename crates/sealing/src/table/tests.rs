@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Encoding};
 use parquet::encryption::encrypt::{EncryptionPropertiesBuilder, FileEncryptionProperties};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use proptest::prelude::*;
@@ -269,6 +269,30 @@ fn a_padded_table_must_not_be_compressed() {
     assert_eq!(open(&snappy, &terms), Err(LayoutError::Compression { column: 0 }.into()));
     let dictionary = foreign(columns, |e| e, |w| w.set_dictionary_enabled(true));
     assert_eq!(open(&dictionary, &terms), Err(LayoutError::Compression { column: 0 }.into()));
+}
+
+#[test]
+fn encodings_that_expand_are_refused() {
+    let terms = terms(TWO, 50, false);
+    for encoding in [Encoding::DELTA_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY] {
+        let sealed = foreign(
+            two_columns(false),
+            |e| e,
+            |w| w.set_dictionary_enabled(false).set_column_encoding("lot".into(), encoding),
+        );
+        assert_eq!(open(&sealed, &terms), Err(LayoutError::Compression { column: 0 }.into()));
+    }
+    // A dictionary of one value for many rows expands too, within the limit that the reader is given.
+    let columns: Vec<(Field, ArrayRef)> = vec![(
+        Field::new("lot", DataType::Utf8, false),
+        Arc::new(StringArray::from(vec!["x".repeat(10_000); 50_000])),
+    )];
+    let sealed = foreign(columns, |e| e, |w| w.set_dictionary_enabled(true));
+    assert!(sealed.len() < 100_000);
+    let wide = fixture::terms(r#""lot text(10000)""#, 50_000, false);
+    let error =
+        TableReader::open(Bytes::from(sealed), &keys(), &wide, 1 << 20).unwrap().read_all().unwrap_err();
+    assert_eq!(error, LayoutError::Expansion { limit: 1 << 20 }.into());
 }
 
 #[test]
