@@ -17,6 +17,9 @@ const P384_KEY: &[u8] =
     &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+/// nameConstraints and extKeyUsage: they narrow what a certificate vouches for. The Nitro PKI has neither; ignoring one
+/// would widen what its issuer meant, so they are refused, critical or not.
+const RESTRICTING: [&[u8]; 2] = [&[0x55, 0x1d, 0x1e], &[0x55, 0x1d, 0x25]];
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// An uncompressed point on P-384: 0x04, x, y.
 const POINT_LENGTH: usize = 97;
@@ -188,6 +191,8 @@ pub enum CertificateFault {
     DuplicateExtension,
     /// A critical extension other than basicConstraints and keyUsage.
     CriticalExtension,
+    /// nameConstraints or extKeyUsage, which no certificate of the Nitro PKI has.
+    RestrictingExtension,
     /// basicConstraints or keyUsage is not in the form of RFC 5280, section 4.2.1.
     Extension,
     /// There is no basicConstraints.
@@ -214,6 +219,7 @@ impl fmt::Display for CertificateFault {
             Self::Key => "its key is not an uncompressed point on P-384",
             Self::DuplicateExtension => "it has an extension twice",
             Self::CriticalExtension => "it has an unknown critical extension",
+            Self::RestrictingExtension => "it has nameConstraints or extKeyUsage",
             Self::Extension => "its basicConstraints or keyUsage is malformed",
             Self::BasicConstraintsMissing => "it has no basicConstraints",
             Self::NotAnAuthority => "it issued a certificate but is no certificate authority",
@@ -325,6 +331,7 @@ fn read_extensions(
             KEY_USAGE => {
                 *key_usage = Some(read_key_usage(value).map_err(|NotDer| CertificateFault::Extension)?);
             }
+            _ if RESTRICTING.contains(&oid) => return Err(CertificateFault::RestrictingExtension),
             _ if critical => return Err(CertificateFault::CriticalExtension),
             _ => {}
         }

@@ -120,7 +120,7 @@ fn nothing_wrong_is_authentic() {
 
 #[test]
 fn message() {
-    for cut in 0..forgery().sign().len() {
+    for cut in 0..forgery_bytes().len() {
         let bytes = forgery_bytes();
         let result = SignedDocument::parse(&bytes[..cut]);
         assert!(
@@ -533,7 +533,7 @@ fn bundle() {
 #[test]
 fn certificates_one_by_one() {
     type Change = (&'static str, CertificateFault, fn(&mut Certificate));
-    let changes: [Change; 31] = [
+    let changes: [Change; 32] = [
         ("no version", CertificateFault::Version, |c| c.version.clear()),
         ("version 1", CertificateFault::Version, |c| c.version = der::tlv(0xa0, &der::integer(&[0]))),
         ("version 4", CertificateFault::Version, |c| c.version = der::tlv(0xa0, &der::integer(&[3]))),
@@ -587,11 +587,18 @@ fn certificates_one_by_one() {
                 value: vec![5, 0],
             });
         }),
-        ("name constraints, critical", CertificateFault::CriticalExtension, |c| {
+        ("name constraints, critical", CertificateFault::RestrictingExtension, |c| {
             c.extensions.push(Extension {
                 oid: vec![0x55, 0x1d, 0x1e],
                 critical: der::Flag::Yes,
                 value: vec![0x30, 0],
+            });
+        }),
+        ("extended key usage: clientAuth", CertificateFault::RestrictingExtension, |c| {
+            c.extensions.push(Extension {
+                oid: vec![0x55, 0x1d, 0x25],
+                critical: der::Flag::No,
+                value: der::sequence(&[&der::oid(&[0x2b, 6, 1, 5, 5, 7, 3, 2])]),
             });
         }),
         ("no basicConstraints", CertificateFault::BasicConstraintsMissing, |c| {
