@@ -191,7 +191,7 @@ fn agreement(reserves: &[u32]) -> String {
         core::iter::once(("harbour", "outcome")).chain(OWNERS.map(|owner| (owner, "own")))
     {
         add(format!(
-            "\n[[analysis.output]]\nrecipient = \"{recipient}\"\nname = \"{output}\"\nbytes = 1048576"
+            "\n[[analysis.output]]\nrecipient = \"{recipient}\"\nname = \"{output}\"\nbytes = 262144"
         ));
     }
     text
