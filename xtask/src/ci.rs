@@ -28,7 +28,13 @@ const STEPS: &[Step] = &[
         name: "clippy",
         run: |_| {
             tool(Command::new(cargo()).args([
-                "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings",
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
             ]))
         },
     },
@@ -45,7 +51,10 @@ const STEPS: &[Step] = &[
     Step { name: "wasm", run: wasm },
     Step { name: "enclave", run: enclave },
     Step { name: "tests", run: tests },
-    Step { name: "doctests", run: |_| tool(Command::new(cargo()).args(["test", "--workspace", "--doc", "--locked"])) },
+    Step {
+        name: "doctests",
+        run: |_| tool(Command::new(cargo()).args(["test", "--workspace", "--doc", "--locked"])),
+    },
     Step { name: "demo", run: demo },
     Step { name: "fuzz", run: fuzz },
 ];
@@ -76,7 +85,11 @@ pub(crate) fn run(only: &[String]) -> Result<()> {
 
 fn tool(command: &mut Command) -> Result<Outcome> {
     let status = command.status().with_context(|| format!("cannot run {:?}", command.get_program()))?;
-    if status.success() { Ok(Outcome::Passed) } else { bail!("{:?} ended with {status}", command.get_args().collect::<Vec<_>>()) }
+    if status.success() {
+        Ok(Outcome::Passed)
+    } else {
+        bail!("{:?} ended with {status}", command.get_args().collect::<Vec<_>>())
+    }
 }
 
 fn have(program: &str) -> bool {
@@ -95,11 +108,26 @@ fn deny(_: &Workspace) -> Result<Outcome> {
         return missing("cargo-deny", "cargo install --locked cargo-deny");
     }
     // Advisories need a database that is fetched; licences, bans and sources are decided offline.
-    tool(Command::new(cargo()).args(["deny", "--offline", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
+    tool(Command::new(cargo()).args([
+        "deny",
+        "--offline",
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ]))
 }
 
 fn wasm(_: &Workspace) -> Result<Outcome> {
-    tool(Command::new(cargo()).args(["check", "--locked", "--target", "wasm32-unknown-unknown", "--package", "entente-attestation"]))
+    tool(Command::new(cargo()).args([
+        "check",
+        "--locked",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--package",
+        "entente-attestation",
+    ]))
 }
 
 fn enclave(_: &Workspace) -> Result<Outcome> {
@@ -107,15 +135,33 @@ fn enclave(_: &Workspace) -> Result<Outcome> {
         return missing("musl-gcc", "apt-get install musl-tools");
     }
     tool(Command::new(cargo()).args([
-        "build", "--locked", "--profile", "enclave", "--target", "x86_64-unknown-linux-musl", "--package", "entente-image-auction",
+        "build",
+        "--locked",
+        "--profile",
+        "enclave",
+        "--target",
+        "x86_64-unknown-linux-musl",
+        "--package",
+        "entente-image-auction",
     ]))
 }
 
 fn tests(workspace: &Workspace) -> Result<Outcome> {
     let python = peers::python()?;
     // The programs that end-to-end tests start must be there and current.
-    tool(Command::new(cargo()).args(["build", "--locked", "--package", "entente", "--package", "entente-hypervisor-sim"]))?;
-    let runner: &[&str] = if have("cargo-nextest") { &["nextest", "run", "--no-fail-fast"] } else { &["test", "--no-fail-fast", "--all-targets"] };
+    tool(Command::new(cargo()).args([
+        "build",
+        "--locked",
+        "--package",
+        "entente",
+        "--package",
+        "entente-hypervisor-sim",
+    ]))?;
+    let runner: &[&str] = if have("cargo-nextest") {
+        &["nextest", "run", "--no-fail-fast"]
+    } else {
+        &["test", "--no-fail-fast", "--all-targets"]
+    };
     tool(
         Command::new(cargo())
             .args(runner)
@@ -145,7 +191,10 @@ fn fuzz(workspace: &Workspace) -> Result<Outcome> {
         return Ok(Outcome::Skipped("no fuzz targets".to_owned()));
     }
     if !have("cargo-fuzz") || !nightly() {
-        return missing("cargo-fuzz or a nightly toolchain", "cargo install --locked cargo-fuzz; rustup toolchain install nightly");
+        return missing(
+            "cargo-fuzz or a nightly toolchain",
+            "cargo install --locked cargo-fuzz; rustup toolchain install nightly",
+        );
     }
     for target in fuzz_targets(&directory)? {
         // cargo-fuzz wants the nightly cargo, which `CARGO` and the pinned toolchain must not override.

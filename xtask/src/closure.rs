@@ -29,10 +29,12 @@ pub(crate) fn run(golden: Golden) -> Result<()> {
             println!("closure: wrote {} lines to images/{name}/closure.txt", found.len());
             continue;
         }
-        let expected = fs::read_to_string(&path).with_context(|| format!("{}: run `cargo xtask closure --bless`", path.display()))?;
+        let expected = fs::read_to_string(&path)
+            .with_context(|| format!("{}: run `cargo xtask closure --bless`", path.display()))?;
         let expected: Vec<&str> = expected.lines().collect();
         let came: Vec<&String> = found.iter().filter(|line| !expected.contains(&line.as_str())).collect();
-        let went: Vec<&&str> = expected.iter().filter(|line| !found.iter().any(|other| other == **line)).collect();
+        let went: Vec<&&str> =
+            expected.iter().filter(|line| !found.iter().any(|other| other == **line)).collect();
         if !came.is_empty() || !went.is_empty() {
             bail!(
                 "the closure of {member} changed\n  came: {came:?}\n  went: {went:?}\nreview it, then `cargo xtask closure --bless`"

@@ -45,7 +45,9 @@ pub(crate) fn run() -> Result<()> {
     }
     for name in table.crates.keys() {
         if !members.iter().any(|member| short(member) == name) {
-            broken.push(format!("lints/layers.json has a rule for {name}, which is not a crate of the workspace"));
+            broken.push(format!(
+                "lints/layers.json has a rule for {name}, which is not a crate of the workspace"
+            ));
         }
     }
     if broken.is_empty() {
@@ -55,13 +57,21 @@ pub(crate) fn run() -> Result<()> {
     bail!("layering is broken:\n  {}", broken.join("\n  "))
 }
 
-fn check(workspace: &Workspace, member: &str, rule: &Rule, members: &BTreeSet<&str>, broken: &mut Vec<String>) {
+fn check(
+    workspace: &Workspace,
+    member: &str,
+    rule: &Rule,
+    members: &BTreeSet<&str>,
+    broken: &mut Vec<String>,
+) {
     for dependency in workspace.closure(member) {
         if rule.never.contains(dependency) || rule.never.contains(short(dependency)) {
             broken.push(format!("{member} is linked with {dependency}, which its rule names under `never`"));
         }
         if members.contains(dependency) && !rule.may.contains("*") && !rule.may.contains(short(dependency)) {
-            broken.push(format!("{member} is linked with {dependency}, which its rule does not name under `may`"));
+            broken.push(format!(
+                "{member} is linked with {dependency}, which its rule does not name under `may`"
+            ));
         }
     }
 }
@@ -72,7 +82,9 @@ fn pure(workspace: &Workspace, short: &str, broken: &mut Vec<String>) -> Result<
     let pure = fs::read(workspace.root.join("lints/pure.toml")).context("lints/pure.toml")?;
     match fs::read(&ours) {
         Ok(text) if text == pure => {}
-        _ => broken.push(format!("crates/{short}/clippy.toml must be a link to lints/pure.toml: the crate is declared pure")),
+        _ => broken.push(format!(
+            "crates/{short}/clippy.toml must be a link to lints/pure.toml: the crate is declared pure"
+        )),
     }
     Ok(())
 }

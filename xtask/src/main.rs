@@ -50,7 +50,9 @@ enum Task {
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Layering => layering::run(),
-        Task::Closure { bless } => closure::run(if bless { closure::Golden::Write } else { closure::Golden::Compare }),
+        Task::Closure { bless } => {
+            closure::run(if bless { closure::Golden::Write } else { closure::Golden::Compare })
+        }
         Task::Bench { name, arguments } => bench::run(name, &arguments),
         Task::Peers => peers::run(),
         Task::Ci { only } => ci::run(&only),

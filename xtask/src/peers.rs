@@ -34,7 +34,10 @@ pub(crate) fn python() -> Result<PathBuf> {
     }
     eprintln!("peers: making a Python environment in {}", directory.display());
     let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory).status();
-    ensure!(made.context("python3 is missing")?.success(), "python3 -m venv failed: on Debian, install python3-venv");
+    ensure!(
+        made.context("python3 is missing")?.success(),
+        "python3 -m venv failed: on Debian, install python3-venv"
+    );
     let installed = Command::new(&interpreter)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
         .arg(workspace.root.join(PACKAGES))

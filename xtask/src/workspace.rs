@@ -59,18 +59,32 @@ impl Workspace {
     /// Ask cargo, for the platform that enclave programs are built for.
     pub(crate) fn load() -> Result<Self> {
         let output = Command::new(cargo())
-            .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-musl"])
+            .args([
+                "metadata",
+                "--format-version",
+                "1",
+                "--locked",
+                "--filter-platform",
+                "x86_64-unknown-linux-musl",
+            ])
             .output()
             .context("cannot run cargo metadata")?;
-        ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
-        let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata is not as expected")?;
+        ensure!(
+            output.status.success(),
+            "cargo metadata failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let metadata: Metadata =
+            serde_json::from_slice(&output.stdout).context("cargo metadata is not as expected")?;
         let mut normal = BTreeMap::new();
         let mut build = BTreeMap::new();
         for node in metadata.resolve.nodes {
             let of_kind = |wanted: Option<&str>| {
                 node.deps
                     .iter()
-                    .filter(|dependency| dependency.dep_kinds.iter().any(|kind| kind.kind.as_deref() == wanted))
+                    .filter(|dependency| {
+                        dependency.dep_kinds.iter().any(|kind| kind.kind.as_deref() == wanted)
+                    })
                     .map(|dependency| dependency.pkg.clone())
                     .collect::<BTreeSet<_>>()
             };
@@ -89,21 +103,35 @@ impl Workspace {
 
     /// Names of our own crates.
     pub(crate) fn members(&self) -> BTreeSet<&str> {
-        self.members.iter().filter_map(|id| self.packages.get(id)).map(|package| package.name.as_str()).collect()
+        self.members
+            .iter()
+            .filter_map(|id| self.packages.get(id))
+            .map(|package| package.name.as_str())
+            .collect()
     }
 
     /// Names of all crates that `member` is linked with, itself left out.
     pub(crate) fn closure(&self, member: &str) -> BTreeSet<&str> {
-        self.reach(member, false).into_iter().map(|package| package.name.as_str()).filter(|name| *name != member).collect()
+        self.reach(member, false)
+            .into_iter()
+            .map(|package| package.name.as_str())
+            .filter(|name| *name != member)
+            .collect()
     }
 
     /// `name version` of all crates whose code is in `member` or runs while it is built.
     pub(crate) fn closure_with_build(&self, member: &str) -> BTreeSet<String> {
-        self.reach(member, true).into_iter().map(|package| format!("{} {}", package.name, package.version)).collect()
+        self.reach(member, true)
+            .into_iter()
+            .map(|package| format!("{} {}", package.name, package.version))
+            .collect()
     }
 
     fn reach(&self, member: &str, with_build: bool) -> Vec<&Package> {
-        let start = self.members.iter().find(|id| self.packages.get(*id).is_some_and(|package| package.name == member));
+        let start = self
+            .members
+            .iter()
+            .find(|id| self.packages.get(*id).is_some_and(|package| package.name == member));
         let mut seen = BTreeSet::new();
         let mut open: Vec<&String> = start.into_iter().collect();
         while let Some(id) = open.pop() {

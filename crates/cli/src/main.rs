@@ -19,7 +19,13 @@ use crate::output::{Format, Output};
 /// Data owners, a platform owner and a code developer, none trusting another, get an agreed answer over private data
 /// inside attested enclaves. See the whole way in one go: `entente demo auction`.
 #[derive(Parser)]
-#[command(name = "entente", version, max_term_width = 110, propagate_version = true, infer_subcommands = false)]
+#[command(
+    name = "entente",
+    version,
+    max_term_width = 110,
+    propagate_version = true,
+    infer_subcommands = false
+)]
 struct Arguments {
     /// Print one JSON object instead of sentences
     #[arg(long, global = true)]
@@ -93,7 +99,12 @@ fn main() -> ExitCode {
         Command::Demo(command) => command.run(&mut output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut <Arguments as clap::CommandFactory>::command(), "entente", &mut script);
+            clap_complete::generate(
+                shell,
+                &mut <Arguments as clap::CommandFactory>::command(),
+                "entente",
+                &mut script,
+            );
             output.raw(&script);
             Ok(output::Verdict::Good)
         }
