@@ -19,7 +19,7 @@ const INHERITED_LISTENER: std::os::fd::RawFd = 4;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("halted: {}", .refusal.code())]
 pub struct Halted {
-    refusal: Refusal,
+    refusal: Box<Refusal>,
 }
 
 impl Halted {
@@ -50,7 +50,7 @@ pub fn live<A: Analysis, C: Read + Write>(
         catch_unwind(AssertUnwindSafe(|| job::<A, C>(nsm, memory, host))).unwrap_or(Err(Refusal::Run));
     lived.map_err(|refusal| {
         host.halted(refusal.code());
-        Halted { refusal }
+        Halted { refusal: Box::new(refusal) }
     })
 }
 

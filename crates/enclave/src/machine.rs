@@ -22,13 +22,14 @@ impl AvailableMemory {
         self.0
     }
 
-    /// What the kernel says is available without swapping, and no more than this process may map.
+    /// What the kernel says is available without swapping, and no more than this process may map or write to.
     #[must_use]
     pub fn measure() -> Self {
         let machine = std::fs::read("/proc/meminfo").ok().and_then(|text| mem_available_kib(&text));
         let bytes = machine.map_or_else(free_bytes, |kib| kib.saturating_mul(1024));
-        let may_map = rustix::process::getrlimit(Resource::As).current.unwrap_or(u64::MAX);
-        Self(bytes.min(may_map) / MIB)
+        // The simulated hypervisor gives an enclave its memory as such limits.
+        let limit = |resource| rustix::process::getrlimit(resource).current.unwrap_or(u64::MAX);
+        Self(bytes.min(limit(Resource::As)).min(limit(Resource::Data)) / MIB)
     }
 }
 
@@ -41,7 +42,7 @@ fn mem_available_kib(meminfo: &[u8]) -> Option<u64> {
 /// Where `/proc` is not mounted: free memory, which is less than what is available.
 fn free_bytes() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.freeram).saturating_mul(u64::from(info.mem_unit))
+    info.freeram.saturating_mul(u64::from(info.mem_unit))
 }
 
 /// Why this process must not run an analysis.

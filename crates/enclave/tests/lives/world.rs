@@ -252,7 +252,7 @@ fn table(slot: &entente_agreement::Dataset, keys: &SealingKeys) -> Vec<u8> {
     let terms = TableTerms::of(slot).unwrap();
     let lots: ArrayRef = Arc::new(StringArray::from(vec!["villa", "mill", "barn"]));
     let amounts =
-        Decimal128Array::from(vec![125_000_00, 99_999_99, 1]).with_precision_and_scale(18, 2).unwrap();
+        Decimal128Array::from(vec![12_500_000, 9_999_999, 1]).with_precision_and_scale(18, 2).unwrap();
     let batch = RecordBatch::try_new(terms.schema().clone(), vec![lots, Arc::new(amounts)]).unwrap();
     let mut writer = TableWriter::new(Vec::new(), keys, &terms).unwrap();
     writer.write(&batch).unwrap();
