@@ -1,5 +1,4 @@
 //! The protocol byte by byte: signatures, limits, malformed requests.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
