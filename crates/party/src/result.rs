@@ -158,6 +158,12 @@ pub fn open_result(home: &Home, order: &OpenOrder<'_>) -> Result<OpenedResult, O
     Ok(OpenedResult { contents, archive: digest, receipt })
 }
 
+impl From<VerificationError> for OpenError {
+    fn from(error: VerificationError) -> Self {
+        Self::Receipt(Box::new(error))
+    }
+}
+
 /// A result was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -175,7 +181,7 @@ pub enum OpenError {
     },
     /// The receipt does not verify.
     #[error(transparent)]
-    Receipt(#[from] VerificationError),
+    Receipt(Box<VerificationError>),
     /// This party authorized no input set for that round, and nobody told it one.
     #[error(
         "this party authorized no inputs for that round; the receipt's are {inputs}: ask an owner whom you trust"
