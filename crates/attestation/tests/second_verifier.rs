@@ -1,7 +1,6 @@
 //! A second verifier, in Python, written from docs/verifying.md alone, gives the same verdicts on forged documents, one
 //! mutation each. 1,000 of them; `ENTENTE_FORGED=10000` for more.
 #![expect(
-    clippy::unwrap_used,
     clippy::disallowed_methods,
     clippy::disallowed_macros,
     reason = "the test runs another program, and says when it cannot"

@@ -321,7 +321,7 @@ pub enum VerificationError {
     },
     /// The input set does not fit the agreement, or is not signed by who must have signed it.
     #[error(transparent)]
-    Inputs(#[from] InputsError),
+    Inputs(Box<InputsError>),
     /// The analysis runs on requests only, and the statement names none.
     #[error("the analysis runs on signed requests only; the receipt names none")]
     RequestMissing,
@@ -360,6 +360,12 @@ pub enum VerificationError {
         /// The one at hand.
         found: Option<Digest384>,
     },
+}
+
+impl From<InputsError> for VerificationError {
+    fn from(error: InputsError) -> Self {
+        Self::Inputs(Box::new(error))
+    }
 }
 
 impl Explain for VerificationError {

@@ -337,7 +337,7 @@ fn what_the_statement_says_must_hold() {
     let statement = Statement::new(&lone, None, &image(&agreement), &results("first")).unwrap();
     refuses(
         &receipt_of(&statement, &attestation(&agreement, &lone, &statement)),
-        &VerificationError::Inputs(InputsError::DatasetMissing { dataset: name("bids-ada") }),
+        &InputsError::DatasetMissing { dataset: name("bids-ada") }.into(),
     );
 }
 
@@ -625,7 +625,7 @@ fn signatures_at_hand_must_be_this_runs() {
     let incomplete = SignedInputs::new(inputs(1).set().clone(), unsigned, inputs(1).manifests().clone());
     assert_eq!(
         receipt.clone().check_signatures(&approved, incomplete, None),
-        Err(VerificationError::Inputs(InputsError::SetSignatureMissing { party: name("bea") }))
+        Err(InputsError::SetSignatureMissing { party: name("bea") }.into())
     );
     let another = agreement_with(|text| text.replace("memory_mib = 256", "memory_mib = 257"));
     assert_eq!(
