@@ -1,6 +1,7 @@
 //! Whole lives of an enclave, in this process, with hosts, modules and parties that are honest or not.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod defects;
 mod happy;
 mod hostile_documents;
 mod hostile_host;
@@ -12,6 +13,7 @@ mod world;
 
 use std::sync::LazyLock;
 
+use entente_analysis::Analysis;
 use entente_channel::ErrorCode;
 use entente_enclave::machine::AvailableMemory;
 use entente_enclave::{Halted, Host, Refusal, live};
@@ -57,10 +59,15 @@ pub(crate) fn life(module: Module, relay: Relay) -> Life {
 
 /// Lives once, with so many MiB of memory.
 pub(crate) fn life_with(module: Module, relay: Relay, mib: u64) -> Life {
+    life_of::<Tally>(module, relay, mib)
+}
+
+/// Lives once with another analysis compiled in.
+pub(crate) fn life_of<A: Analysis>(module: Module, relay: Relay, mib: u64) -> Life {
     let (nsm, module) = module.start();
     let (connection, relay) = relay.start();
     let mut host = Host::new(connection);
-    let end = live::<Tally, _>(nsm, AvailableMemory::from_mib(mib), &mut host);
+    let end = live::<A, _>(nsm, AvailableMemory::from_mib(mib), &mut host);
     drop(host);
     Life { end, seen: relay.join().unwrap(), asked_module: module.join().unwrap() }
 }
