@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::{Workspace, cargo};
-use crate::{closure, layering, peers};
+use crate::{claims, closure, layering, peers};
 
 struct Step {
     name: &'static str,
@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", run: |_| tool(Command::new(cargo()).args(["fmt", "--all", "--check"])) },
     Step { name: "layering", run: |_| layering::run().map(|()| Outcome::Passed) },
     Step { name: "closure", run: |_| closure::run(closure::Golden::Compare).map(|()| Outcome::Passed) },
+    Step { name: "claims", run: |_| claims::run().map(|()| Outcome::Passed) },
     Step { name: "deny", run: deny },
     Step {
         name: "clippy",

@@ -4,10 +4,13 @@
 
 mod bench;
 mod ci;
+mod claims;
 mod closure;
 mod layering;
 mod peers;
 mod workspace;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -29,6 +32,8 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Check that the tests that SECURITY.md names exist
+    Claims,
     /// Measure a peer and ours side by side; the last line is `NAME: ratio R goal G met|missed`
     Bench {
         /// Which benchmark
@@ -47,12 +52,23 @@ enum Task {
     },
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
         Task::Layering => layering::run(),
         Task::Closure { bless } => {
             closure::run(if bless { closure::Golden::Write } else { closure::Golden::Compare })
         }
+        Task::Claims => claims::run(),
         Task::Bench { name, arguments } => bench::run(name, &arguments),
         Task::Peers => peers::run(),
         Task::Ci { only } => ci::run(&only),

@@ -42,10 +42,6 @@ impl Output {
         Self { format, facts: Map::new(), closed: false }
     }
 
-    pub(crate) fn format(&self) -> Format {
-        self.format
-    }
-
     /// A line for people.
     pub(crate) fn line(&mut self, line: impl Display) {
         if self.format == Format::Text {
