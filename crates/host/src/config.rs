@@ -250,7 +250,8 @@ impl Config {
         limit_of("objects", limits.objects, 1, 10_000_000)?;
         limit_of("images", limits.images, 1, 100_000)?;
         limit_of("image_bytes", limits.image_bytes, 1, 16 << 30)?;
-        limit_of("sealed_bytes", limits.sealed_bytes, 1, 1 << 40)?;
+        // The list of chunk digests goes to the enclave in one message of at most 16 MiB.
+        limit_of("sealed_bytes", limits.sealed_bytes, 1, 256 << 30)?;
         limit_of("stored_bytes", limits.stored_bytes, 1, 1 << 50)?;
         limit_of("result_bytes", limits.result_bytes, 1, 1 << 40)?;
         limit_of("runs", limits.runs, 1, 10_000_000)?;

@@ -6,7 +6,7 @@ use entente_agreement::{
     Agreement, Analysis, ApprovedAgreement, InputsError, KeyArn, Name, SignedInputs, VerifiedInputs,
 };
 use entente_attestation::Digest384;
-use entente_channel::{Documents, PartySignature, SignedManifest, SignedRequest};
+use entente_channel::{Answer, Documents, MAX_LIST, PartySignature, SignedManifest, SignedRequest};
 
 use crate::config::Limits;
 use crate::messages::NewRun;
@@ -129,6 +129,13 @@ impl Job {
         )
         .map_err(|error: InputsError| JobError::Refused(error.to_string()))?;
         let pcr0 = image_of(store, &agreement, &analysis, limits)?;
+        // What does not fit into one answer could never be given to an enclave.
+        let longest = documents.approvals.len().max(documents.manifests.len());
+        let is_sendable = u64::try_from(longest).is_ok_and(|count| count <= MAX_LIST)
+            && Answer::Documents(Box::new(documents.clone())).encode().is_ok();
+        if !is_sendable {
+            return Err(JobError::Refused("the documents of the run are too many for an enclave".to_owned()));
+        }
         Ok(Self {
             run: run.clone(),
             documents,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region, timeout::TimeoutConfig};
 use aws_sdk_kms::error::ProvideErrorMetadata;
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{EncryptionAlgorithmSpec, KeyEncryptionMechanism, RecipientInfo};
+use aws_sdk_kms::types::{KeyEncryptionMechanism, RecipientInfo};
 use entente_agreement::KeyArn;
 use tokio::sync::Mutex;
 
@@ -101,7 +101,6 @@ impl KeyServices {
             .key_id(request.key.as_str())
             .ciphertext_blob(Blob::new(request.ciphertext_blob))
             .set_encryption_context(Some(request.encryption_context.into_iter().collect()))
-            .encryption_algorithm(EncryptionAlgorithmSpec::SymmetricDefault)
             .recipient(recipient)
             .send()
             .await

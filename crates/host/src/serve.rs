@@ -14,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
 use crate::api;
@@ -76,6 +77,7 @@ pub(crate) async fn serve(
     let connections = usize::try_from(inner.config().limits().connections).unwrap_or(Semaphore::MAX_PERMITS);
     let permits = Arc::new(Semaphore::new(connections));
     let graceful = GracefulShutdown::new();
+    let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
@@ -97,12 +99,13 @@ pub(crate) async fn serve(
         let stream = TokioIo::new(Patient::new(stream, timeouts.request));
         let connection = builder.serve_connection(stream, service.clone()).into_owned();
         let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
             }
             drop(permit);
         });
+        while tasks.try_join_next().is_some() {}
     }
     drop(listener);
     tracing::info!("the host ends");
@@ -113,7 +116,15 @@ pub(crate) async fn serve(
     if tokio::time::timeout(end, graceful.shutdown()).await.is_err() {
         tracing::warn!("connections were still open at the end");
     }
+    tasks.shutdown().await;
     let _ = runs_end.await;
+    // The last thread of a run and the last answer hold the host for a moment more. Who calls may open the data directory
+    // again right after this.
+    drop(service);
+    let deadline = tokio::time::Instant::now() + end;
+    while Arc::strong_count(&inner) > 1 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use entente_attestation::Digest384;
 use entente_image::Eif;
 use futures_util::StreamExt;
 
+use super::openapi::Octets;
 use super::{Answer, ApiProblem, cut_short, digest_in_path, length, with_store};
 use crate::host::Inner;
 use crate::messages::{ImageFacts, ImageList, Problem, ProblemCode};
@@ -47,7 +48,7 @@ pub(super) async fn facts(
 /// Store an image: the bytes of the EIF. It must measure to the PCR0 in the path.
 #[utoipa::path(put, path = "/v1/images/{pcr0}", tag = "images",
     params(("pcr0" = String, Path, description = "PCR0 of the image, 96 lower-case hex digits")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = Octets, content_type = "application/octet-stream"),
     responses((status = 200, body = ImageFacts), (status = "default", body = Problem)))]
 pub(super) async fn put(
     State(inner): State<Arc<Inner>>,
@@ -112,7 +113,7 @@ fn measure(bytes: &[u8], pcr0: Digest384) -> Answer<ImageFacts> {
 /// The bytes of an image.
 #[utoipa::path(get, path = "/v1/images/{pcr0}/eif", tag = "images",
     params(("pcr0" = String, Path, description = "PCR0 of the image")),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = "default", body = Problem)))]
+    responses((status = 200, content_type = "application/octet-stream", body = Octets), (status = "default", body = Problem)))]
 pub(super) async fn file(State(inner): State<Arc<Inner>>, Path(pcr0): Path<String>) -> Answer<Response> {
     let pcr0 = digest_in_path(&pcr0)?;
     let path = with_store(&inner, move |store| match store.image(&pcr0)? {

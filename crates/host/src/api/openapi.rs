@@ -2,7 +2,7 @@
 
 use axum::Json;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{documents, images, results, runs, sealed};
 
@@ -66,6 +66,12 @@ use super::{documents, images, results, runs, sealed};
     )
 )]
 struct Description;
+
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it stands for a body in the description; the body itself is a stream")]
+pub(super) struct Octets(Vec<u8>);
 
 struct Token;
 

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 
 use super::images::file_answer;
+use super::openapi::Octets;
 use super::{Answer, ApiProblem, run_in_path, with_store};
 use crate::host::Inner;
 use crate::messages::{Problem, ProblemCode, ResultFacts, ResultList, RunId, RunState};
@@ -47,7 +48,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/v1/runs/{run}/results/{name}", tag = "results",
     params(("run" = String, Path, description = "Id of the run"),
         ("name" = String, Path, description = "OUTPUT.RECIPIENT.age")),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = "default", body = Problem)))]
+    responses((status = 200, content_type = "application/octet-stream", body = Octets), (status = "default", body = Problem)))]
 pub(super) async fn file(
     State(inner): State<Arc<Inner>>,
     Path((run, name)): Path<(String, String)>,

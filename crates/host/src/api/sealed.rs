@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use entente_attestation::Digest384;
 
+use super::openapi::Octets;
 use super::{Answer, ApiProblem, bytes_answer, digest_in_path, length, read_body, same_digest, with_store};
 use crate::host::Inner;
 use crate::messages::{MissingChunks, Problem, ProblemCode, Stored};
@@ -28,7 +29,7 @@ fn unknown_list() -> ApiProblem {
 /// SHA-384 of the list must be the manifest's `chunks`. The manifest must be signed.
 #[utoipa::path(put, path = "/v1/manifests/{manifest}/chunks", tag = "sealed files",
     params(("manifest" = String, Path, description = "Digest of the manifest")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = Octets, content_type = "application/octet-stream"),
     responses((status = 200, body = MissingChunks), (status = "default", body = Problem)))]
 pub(super) async fn put_chunk_list(
     State(inner): State<Arc<Inner>>,
@@ -70,7 +71,7 @@ pub(super) async fn put_chunk_list(
 /// The list of chunk digests.
 #[utoipa::path(get, path = "/v1/manifests/{manifest}/chunks", tag = "sealed files",
     params(("manifest" = String, Path, description = "Digest of the manifest")),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = "default", body = Problem)))]
+    responses((status = 200, content_type = "application/octet-stream", body = Octets), (status = "default", body = Problem)))]
 pub(super) async fn chunk_list(
     State(inner): State<Arc<Inner>>,
     Path(manifest): Path<String>,
@@ -110,7 +111,7 @@ pub(super) async fn remove(
 #[utoipa::path(put, path = "/v1/manifests/{manifest}/chunks/{number}", tag = "sealed files",
     params(("manifest" = String, Path, description = "Digest of the manifest"),
         ("number" = u32, Path, description = "Number of the chunk, from 0")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = Octets, content_type = "application/octet-stream"),
     responses((status = 200, body = Stored), (status = "default", body = Problem)))]
 pub(super) async fn put_chunk(
     State(inner): State<Arc<Inner>>,

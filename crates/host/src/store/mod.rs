@@ -18,6 +18,7 @@ pub(crate) mod files;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use entente_attestation::Digest384;
 use redb::{
@@ -168,6 +169,8 @@ pub(crate) struct Store {
     scratch: PathBuf,
     database: Database,
     limits: Limits,
+    /// Held while a sealed file's list comes or goes, or its chunks are counted: directory and tables change together.
+    sealed: Mutex<()>,
     // Declared last: the lock goes when everything else is closed.
     _lock: File,
 }
@@ -217,7 +220,8 @@ impl Store {
             return Err(OpenStoreError::Form { path: root, found, expected: FORM });
         }
         files::sync_directory(&root).map_err(io(&root))?;
-        let store = Self { root, scratch, database, limits: limits.clone(), _lock: lock };
+        let store =
+            Self { root, scratch, database, limits: limits.clone(), sealed: Mutex::new(()), _lock: lock };
         store.sweep().map_err(|error| database_error(error.to_string()))?;
         Ok(store)
     }
@@ -334,6 +338,10 @@ impl Store {
         self.root.join("sealed").join(manifest.to_string())
     }
 
+    fn lock_sealed(&self) -> MutexGuard<'_, ()> {
+        self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn chunk_path(&self, manifest: &Digest384, number: u32) -> PathBuf {
         self.sealed_directory(manifest).join(format!("{number:08}"))
     }
@@ -345,6 +353,7 @@ impl Store {
         bytes: u64,
         digests: &[u8],
     ) -> Result<(), StoreError> {
+        let _guard = self.lock_sealed();
         files::make_directory(&self.sealed_directory(manifest))?;
         files::sync_directory(&self.root.join("sealed"))?;
         let manifest = manifest.to_string();
@@ -417,6 +426,7 @@ impl Store {
 
     /// Which chunks are missing; when none is, that is noted durably. `None` without a chunk list.
     pub(crate) fn missing_chunks(&self, manifest: &Digest384) -> Result<Option<MissingChunks>, StoreError> {
+        let _guard = self.lock_sealed();
         let key = manifest.to_string();
         let transaction = self.database.begin_read()?;
         let Some(length) =
@@ -472,6 +482,7 @@ impl Store {
         manifest: &Digest384,
         needed: impl Fn(&RunRecord) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
+        let _guard = self.lock_sealed();
         let key = manifest.to_string();
         let transaction = self.database.begin_write()?;
         {

@@ -289,3 +289,24 @@ async fn silence_ends_and_slowness_ends() {
     assert_eq!(reasons, [F::Boot, F::Silence, F::Deadline, F::Silence, F::Silence, F::Ended, F::Ended]);
     assert!(started.elapsed() < Duration::from_secs(25));
 }
+
+#[tokio::test]
+async fn an_enclave_that_dies_at_any_step_ends_its_run() {
+    let world = Arc::new(World::new());
+    let steps = Script::new(&world).asks.len();
+    let dies_before = |step: usize| -> Behaviour {
+        let world = world.clone();
+        Box::new(move |stream| {
+            let mut talk = entente_channel::EnclaveEnd::new(stream);
+            for ask in &Script::new(&world).asks[..step] {
+                talk.ask(ask).unwrap();
+            }
+        })
+    };
+    // Within a frame, too.
+    let dies_within: Behaviour = Box::new(|mut stream| stream.write_all(&[0, 0, 1, 0, 7]).unwrap());
+    let states = ends(&world, (0..steps).map(dies_before).chain([dies_within]).collect()).await;
+    for (step, state) in states.iter().enumerate() {
+        assert_eq!(reason(state), FailureReason::Ended, "step {step}: {state:?}");
+    }
+}

@@ -8,6 +8,7 @@ mod fake;
 mod hostile;
 mod local;
 mod mutations;
+mod requests;
 mod runs;
 mod uploads;
 mod world;

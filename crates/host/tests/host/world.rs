@@ -78,9 +78,14 @@ impl World {
     }
 
     pub(crate) fn with_program(program: &[u8]) -> Self {
+        Self::with(program, |text| text)
+    }
+
+    /// With an agreement whose text is changed before anybody signs.
+    pub(crate) fn with(program: &[u8], edit: impl FnOnce(String) -> String) -> Self {
         let parties: BTreeMap<_, _> = [("ada", Party::new(2)), ("bea", Party::new(3))].into();
         let image = EnclaveImage::application(&Application::new("auction", "0.1.0", program)).unwrap();
-        let agreement = Agreement::parse(agreement_text(&parties, &image).as_bytes()).unwrap();
+        let agreement = Agreement::parse(edit(agreement_text(&parties, &image)).as_bytes()).unwrap();
         let mut sealed = BTreeMap::new();
         for (dataset, owner, size) in DATASETS {
             sealed.insert(dataset, seal(&agreement, dataset, &parties[owner], size));
