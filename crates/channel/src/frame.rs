@@ -1,6 +1,6 @@
 //! Frames: a length (four bytes, big-endian), then as many bytes.
 //!
-//! The functions that read and write block ([`read`], [`write`]); an asynchronous relay reads the [`HEADER`] bytes itself and
+//! The functions that read and write block ([`read()`], [`write()`]); an asynchronous relay reads the [`HEADER`] bytes itself and
 //! calls [`parse_header`], and sends what [`to_bytes`] gives.
 
 use std::io::{self, Read, Write};
