@@ -146,6 +146,14 @@ pub enum OpenStoreError {
         /// Form that this program reads.
         expected: u64,
     },
+    /// There are files but no records of them.
+    #[error(
+        "{path} holds files, but its database facts.redb is missing or empty; restore it, or begin in an empty directory"
+    )]
+    Lost {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// A directory or file cannot be made, read or written.
     #[error("{path}: {error}")]
     Io {
@@ -203,9 +211,11 @@ impl Store {
             Err(fs::TryLockError::WouldBlock) => return Err(OpenStoreError::Locked { path: root }),
             Err(fs::TryLockError::Error(error)) => return Err(io(&lock_path)(error)),
         }
+        let mut has_files = false;
         for name in ["images", "sealed", "results"] {
             let path = root.join(name);
             files::make_directory(&path).map_err(io(&path))?;
+            has_files |= fs::read_dir(&path).map_err(io(&path))?.next().is_some();
         }
         let scratch = root.join("scratch");
         files::empty_directory(&scratch).map_err(io(&scratch))?;
@@ -213,12 +223,20 @@ impl Store {
         let database_error = |problem: String| OpenStoreError::Database { path: path.clone(), problem };
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
+            // A file that was changed since is an error here, where a plain open may panic later.
+            .set_check_integrity_on_open(true)
             .create(&path)
             .map_err(|error| database_error(error.to_string()))?;
-        let found = prepare(&database).map_err(|error| database_error(error.to_string()))?;
+        let found = form_of(&database).map_err(|error| database_error(error.to_string()))?;
+        // A new database would make every file one that no record stands for.
+        if found.is_none() && has_files {
+            return Err(OpenStoreError::Lost { path: root });
+        }
+        let found = found.unwrap_or(FORM);
         if found != FORM {
             return Err(OpenStoreError::Form { path: root, found, expected: FORM });
         }
+        prepare(&database).map_err(|error| database_error(error.to_string()))?;
         files::sync_directory(&root).map_err(io(&root))?;
         let store =
             Self { root, scratch, database, limits: limits.clone(), sealed: Mutex::new(()), _lock: lock };
@@ -804,23 +822,19 @@ impl PendingResults {
     }
 }
 
-/// Makes all tables, so that reading one never fails for its absence; returns the form found.
-fn prepare(database: &Database) -> Result<u64, StoreError> {
-    let transaction = database.begin_write()?;
-    let found = {
-        let mut meta = transaction.open_table(META)?;
-        let found = meta.get("form")?.map(|form| form.value());
-        match found {
-            Some(form) => form,
-            None => {
-                meta.insert("form", FORM)?;
-                FORM
-            }
-        }
-    };
-    if found != FORM {
-        return Ok(found);
+/// The form of the database; `None` if it is new.
+fn form_of(database: &Database) -> Result<Option<u64>, StoreError> {
+    match database.begin_read()?.open_table(META) {
+        Ok(meta) => Ok(meta.get("form")?.map(|form| form.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Makes all tables, so that reading one never fails for its absence.
+fn prepare(database: &Database) -> Result<(), StoreError> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(META)?.insert("form", FORM)?;
     transaction.open_table(OBJECTS)?;
     transaction.open_table(BELONGS)?;
     transaction.open_table(SIGNATURES)?;
@@ -832,8 +846,7 @@ fn prepare(database: &Database) -> Result<u64, StoreError> {
     transaction.open_table(ACTIVE)?;
     transaction.open_table(RUN_ORDER)?;
     transaction.open_table(EVENT_LOG)?;
-    transaction.commit()?;
-    Ok(found)
+    Ok(transaction.commit()?)
 }
 
 fn refuse_if_needed(

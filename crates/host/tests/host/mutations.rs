@@ -105,3 +105,64 @@ async fn ten_thousand_bodies() {
     assert!(client.runs(None, 10).await.unwrap().runs.is_empty());
     served.end().await;
 }
+
+#[test]
+fn ten_thousand_configurations() {
+    let config = b"[limits]\nconcurrent_runs = 7\nsealed_bytes = 1000000\n[timeouts]\nask = 9\n[local]\nca = \"ca\"\n\
+        [[key_service]]\naccount = \"111122223333\"\nendpoint = \"http://127.0.0.1:9001\"\naccess_key_id = \"AKIA\"\n\
+        secret_access_key_file = \"secret\"\n";
+    entente_host::Config::from_toml("d", std::str::from_utf8(config).unwrap()).unwrap();
+    let mut numbers = Numbers(7);
+    for _ in 0..10_000 {
+        if let Ok(text) = String::from_utf8(numbers.mutate(config)) {
+            // A typed error or a configuration.
+            drop(entente_host::Config::from_toml("d", &text));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_an_error() {
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().join("host");
+    let served = Served::start(config(&directory), Fake::none()).await;
+    let world = World::new();
+    served.client.put_agreement(world.agreement.bytes()).await.unwrap();
+    served.end().await;
+    let database = directory.join("facts.redb");
+    let genuine = std::fs::read(&database).unwrap();
+    let mut numbers = Numbers(11);
+    let mut refused = 0;
+    for count in 0..400 {
+        let mut bytes = genuine.clone();
+        if count % 8 == 0 {
+            bytes.truncate(numbers.next() % bytes.len());
+        }
+        // The header holds what decides how the rest is read.
+        let span = if count % 2 == 0 { 512 } else { bytes.len() };
+        for _ in 0..=numbers.next() % 4 {
+            if !bytes.is_empty() {
+                let at = numbers.next() % span.min(bytes.len());
+                bytes[at] ^= 1 << (numbers.next() % 8);
+            }
+        }
+        std::fs::write(&database, &bytes).unwrap();
+        match entente_host::Host::with_platform(config(&directory), Fake::none()) {
+            Ok(host) => drop(host),
+            Err(entente_host::OpenError::Store(entente_host::OpenStoreError::Database { .. })) => {
+                refused += 1;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert!(refused > 0);
+    // Without the database nothing tells what the files are: they are not taken for rubbish.
+    std::fs::write(directory.join("images/kept.eif"), b"x").unwrap();
+    std::fs::remove_file(&database).unwrap();
+    let error = entente_host::Host::with_platform(config(&directory), Fake::none()).unwrap_err();
+    assert!(
+        matches!(error, entente_host::OpenError::Store(entente_host::OpenStoreError::Lost { .. })),
+        "{error}"
+    );
+    assert!(directory.join("images/kept.eif").exists());
+}
