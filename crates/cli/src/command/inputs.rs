@@ -214,7 +214,7 @@ fn show(file: &Path, agreement: &Path, sealed: &Path, output: &mut Output) -> Re
                 ));
             }
             None if entry.manifest().is_some() => {
-                output.line(format_args!("{}: its manifest is not in {}", entry.name(), sealed.display()))
+                output.line(format_args!("{}: its manifest is not in {}", entry.name(), sealed.display()));
             }
             None => {}
         }

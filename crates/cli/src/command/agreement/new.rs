@@ -82,6 +82,7 @@ pub(crate) struct NewAuction {
     out: PathBuf,
 }
 
+#[expect(clippy::enum_variant_names, reason = "these are the words of the agreement")]
 #[derive(Clone, Copy, ValueEnum)]
 enum Pricing {
     /// The winner pays its own bid
@@ -119,7 +120,7 @@ enum Participation {
 }
 
 /// The word of a value, as the agreement has it.
-fn word(value: impl ValueEnum) -> String {
+fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -258,8 +259,8 @@ impl NewAuction {
     fn parameters(&self) -> Result<Table> {
         let mut table = Table::new();
         table.insert("seller", Value::Text(self.seller.to_string()))?;
-        table.insert("pricing", Value::Text(word(self.pricing)))?;
-        table.insert("reserve", Value::Text(word(self.reserve)))?;
+        table.insert("pricing", Value::Text(word(&self.pricing)))?;
+        table.insert("reserve", Value::Text(word(&self.reserve)))?;
         if self.reserve == Reserve::Secret {
             table.insert("reserves", Value::Text("reserves".to_owned()))?;
         }
@@ -269,8 +270,8 @@ impl NewAuction {
 
     fn disclosure(&self) -> Result<Table> {
         let mut table = Table::new();
-        table.insert("winner", Value::Text(word(self.winner)))?;
-        table.insert("participation", Value::Text(word(self.participation)))?;
+        table.insert("winner", Value::Text(word(&self.winner)))?;
+        table.insert("participation", Value::Text(word(&self.participation)))?;
         Ok(table)
     }
 }
