@@ -32,7 +32,7 @@ pub(crate) fn run(directory: Option<PathBuf>, output: &mut Output) -> Result<Ver
     let programs = build(&source, output)?;
     let mut stage = Stage::new(&directory, output)?;
     let start = std::time::Instant::now();
-    copy_tables(&source, stage.directory())?;
+    copy_tables(&source, &mut stage)?;
     stage.say("SIMULATED: on this machine a simulated hypervisor signs the evidence; there is no isolation.");
 
     developer(&mut stage, &programs)?;
@@ -113,16 +113,15 @@ fn owners(stage: &mut Stage<'_>) -> Result<Vec<String>> {
             ],
             Show::Nothing,
         )?;
+        let address = free_address()?;
         stage.server(
-            &["key", "serve", "--dir", &keys, "--listen", "127.0.0.1:0"],
+            &["key", "serve", "--dir", &keys, "--listen", &address],
             &format!("{}/keys.log", part.name),
         )?;
-        let made = stage.as_owner(part.name, |stage| stage.facts(&["key", "create"]))?;
-        let arn = made.get("arn").and_then(serde_json::Value::as_str).context("key create gave no ARN")?;
-        arns.push(arn.to_owned());
-        let card = stage.entente(&["party", "show", "--home", &home], Show::Nothing)?;
-        std::fs::write(stage.directory().join(format!("{}.card", part.name)), card)
-            .context("cannot write a card")?;
+        let arn = stage
+            .as_owner(part.name, |stage| stage.assign(&format!("{}_key", part.name), &["key", "create"]))?;
+        arns.push(arn);
+        stage.redirect(&["party", "show", "--home", &home], &format!("{}.card", part.name))?;
     }
     stage.say("They exchange cards, compare fingerprints over another road, and pin each other's keys:");
     for part in &PARTIES {
@@ -181,11 +180,11 @@ fn sealing(stage: &mut Stage<'_>) -> Result<()> {
         "A fresh key encrypts the table; the party's key service wraps that key. The signed manifest commits to both.",
     );
     for part in &PARTIES {
-        let (home, table) = (format!("{}/home", part.name), format!("{}/{}", part.name, part.table));
+        let (home, table) = (format!("{}/home", part.name), part.table);
         let arguments = [
             "data",
             "seal",
-            &table,
+            table,
             "--agreement",
             "agreement.toml",
             "--dataset",
@@ -260,16 +259,10 @@ fn host(stage: &mut Stage<'_>, programs: &Programs) -> Result<String> {
         "The platform owner serves the host and receives what the parties hand over",
         "Ciphertext, signatures, the image. It has credentials that let it ask the key services; the answers open inside the enclave only.",
     );
-    let mut config = format!("[local]\nprogram = \"{}\"\nca = \"ca\"\n", programs.hypervisor.display());
-    for part in &PARTIES {
-        let block = std::fs::read_to_string(stage.directory().join(part.name).join("keys/host.toml"))
-            .context("the key service wrote no host.toml")?;
-        config.push('\n');
-        config.push_str(&block.replace("\"host.secret\"", &format!("\"{}/keys/host.secret\"", part.name)));
-    }
-    std::fs::write(stage.directory().join("host.toml"), config).context("cannot write host.toml")?;
+    write_host_config(stage, programs)?;
+    let address = free_address()?;
     let said = stage.server(
-        &["host", "serve", "--data", "host", "--config", "host.toml", "--listen", "127.0.0.1:0"],
+        &["host", "serve", "--data", "host", "--config", "host.toml", "--listen", &address],
         "host.log",
     )?;
     let url =
@@ -295,6 +288,24 @@ fn host(stage: &mut Stage<'_>, programs: &Programs) -> Result<String> {
     )?;
     stage.sees("the platform owner", "who deals with whom, signatures, padded ciphertext");
     Ok(url)
+}
+
+/// `host.toml`: the platform, and what each owner's key service gave the host.
+fn write_host_config(stage: &mut Stage<'_>, programs: &Programs) -> Result<()> {
+    let platform = format!("[local]\nprogram = \"{}\"\nca = \"ca\"\n", programs.hypervisor.display());
+    stage.shell(&format!("cat > host.toml <<'END'\n{platform}END"));
+    let mut config = platform;
+    for part in &PARTIES {
+        let secret = format!("{}/keys/host.secret", part.name);
+        stage.shell(&format!(
+            "sed 's#\"host.secret\"#\"{secret}\"#' {}/keys/host.toml >> host.toml",
+            part.name
+        ));
+        let block = std::fs::read_to_string(stage.directory().join(part.name).join("keys/host.toml"))
+            .context("the key service wrote no host.toml")?;
+        config.push_str(&block.replace("\"host.secret\"", &format!("\"{secret}\"")));
+    }
+    std::fs::write(stage.directory().join("host.toml"), config).context("cannot write host.toml")
 }
 
 fn run_it(stage: &mut Stage<'_>, url: &str) -> Result<()> {
@@ -408,17 +419,28 @@ fn unused_directory() -> PathBuf {
     Path::new("demo").join(format!("auction-{stamp}"))
 }
 
-fn copy_tables(source: &Path, directory: &Path) -> Result<()> {
-    for part in &PARTIES {
-        let to = directory.join(part.name);
-        std::fs::create_dir_all(&to).context("cannot make a party's directory")?;
-        let from = source.join("examples/auction").join(part.table);
-        std::fs::copy(&from, to.join(part.table))
+/// The tables that the parties bring.
+fn copy_tables(source: &Path, stage: &mut Stage<'_>) -> Result<()> {
+    let examples = source.join("examples/auction");
+    let mut copy = |from: &str, to: &str| -> Result<()> {
+        let from = examples.join(from);
+        stage.shell(&format!("cp {} {to}", from.display()));
+        std::fs::copy(&from, stage.directory().join(to))
             .with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(())
+    };
+    copy("lots.csv", "lots.csv")?;
+    for part in &PARTIES {
+        copy(part.table, part.table)?;
     }
-    std::fs::copy(source.join("examples/auction/lots.csv"), directory.join("lots.csv"))
-        .context("cannot copy lots.csv")?;
     Ok(())
+}
+
+/// A loopback port that is free now, so that the script says where each server listens.
+fn free_address() -> Result<String> {
+    let listener =
+        std::net::TcpListener::bind("127.0.0.1:0").context("no free port on the loopback address")?;
+    Ok(listener.local_addr().context("no address")?.to_string())
 }
 
 /// What has to be built before the play begins.

@@ -24,6 +24,8 @@ pub(crate) struct Stage<'a> {
     output: &'a mut Output,
     chapter: u32,
     environment: Option<(&'static str, String)>,
+    /// Values that differ when the script is run again: shown as they are, written as variables.
+    variables: Vec<(String, String)>,
 }
 
 /// A command that keeps running, ended with the stage.
@@ -60,10 +62,30 @@ impl<'a> Stage<'a> {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {name}"))?;
         let directory = directory.canonicalize().with_context(|| format!("cannot find {name}"))?;
         let mut script = File::create_new(directory.join("steps.sh")).context("cannot write steps.sh")?;
-        writeln!(script, "# The commands of this demo, in order, to be repeated by hand in this directory.\n# Servers (`&`) print where they listen.")
-            .context("cannot write steps.sh")?;
         let program = std::env::current_exe().context("cannot find this program")?;
-        Ok(Self { directory, program, script, servers: Vec::new(), output, chapter: 0, environment: None })
+        let programs = program.parent().unwrap_or(Path::new("")).display().to_string();
+        writeln!(
+            script,
+            "#!/bin/sh\n\
+             # The commands of this demo, in order. To repeat them: copy this file into an empty directory and run it there,\n\
+             # whole (`sh steps.sh`) or line by line. Servers run in the background and end with the shell.\n\
+             set -eu\n\
+             PATH={}:$PATH\n\
+             servers=\n\
+             trap 'kill $servers' EXIT",
+            quoted(&programs)
+        )
+        .context("cannot write steps.sh")?;
+        Ok(Self {
+            directory,
+            program,
+            script,
+            servers: Vec::new(),
+            output,
+            chapter: 0,
+            environment: None,
+            variables: Vec::new(),
+        })
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -124,13 +146,28 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Run `entente ARGUMENTS --json` and give the object.
-    pub(crate) fn facts(&mut self, arguments: &[&str]) -> Result<Value> {
-        let mut all = arguments.to_vec();
-        all.push("--json");
-        let printed = self.entente(&all, Show::Nothing)?;
-        serde_json::from_str(&printed)
-            .with_context(|| format!("entente {} did not print JSON", arguments.join(" ")))
+    /// Run `entente ARGUMENTS`, which prints one line, and keep that line as the script's variable `name`.
+    pub(crate) fn assign(&mut self, name: &str, arguments: &[&str]) -> Result<String> {
+        self.note("entente", arguments, &Note::Assign(name));
+        let program = self.program.clone();
+        let value = self.output_of("entente", &program, arguments)?.trim_end().to_owned();
+        self.output.line(format_args!("     {value}"));
+        self.variables.push((value.clone(), name.to_owned()));
+        Ok(value)
+    }
+
+    /// Run `entente ARGUMENTS` and write what it prints into a file.
+    pub(crate) fn redirect(&mut self, arguments: &[&str], file: &str) -> Result<()> {
+        self.note("entente", arguments, &Note::Redirect(file));
+        let program = self.program.clone();
+        let printed = self.output_of("entente", &program, arguments)?;
+        fs::write(self.directory.join(file), printed).with_context(|| format!("cannot write {file}"))
+    }
+
+    /// A line of the script that this program does itself.
+    pub(crate) fn shell(&mut self, line: &str) {
+        self.output.line(format_args!("   $ {line}"));
+        let _ = writeln!(self.script, "{line}");
     }
 
     /// Run a stock tool.
@@ -140,7 +177,7 @@ impl<'a> Stage<'a> {
 
     /// Start `entente ARGUMENTS`, a server that prints one JSON line with `url` when it listens, and give that line.
     pub(crate) fn server(&mut self, arguments: &[&str], log: &str) -> Result<Value> {
-        self.note("entente", arguments, " &");
+        self.note("entente", arguments, &Note::Background);
         let log = File::create(self.directory.join(log)).with_context(|| format!("cannot write {log}"))?;
         let mut child = Command::new(&self.program)
             .args(arguments)
@@ -172,7 +209,17 @@ impl<'a> Stage<'a> {
     }
 
     fn command(&mut self, name: &str, program: &Path, arguments: &[&str], show: Show) -> Result<String> {
-        self.note(name, arguments, "");
+        self.note(name, arguments, &Note::Plain);
+        let printed = self.output_of(name, program, arguments)?;
+        if show == Show::Output {
+            for line in printed.lines() {
+                self.output.line(format_args!("     {line}"));
+            }
+        }
+        Ok(printed)
+    }
+
+    fn output_of(&self, name: &str, program: &Path, arguments: &[&str]) -> Result<String> {
         let done = Command::new(program)
             .args(arguments)
             .current_dir(&self.directory)
@@ -185,22 +232,47 @@ impl<'a> Stage<'a> {
             let said = String::from_utf8_lossy(&done.stderr);
             bail!("{name} {} ended with {}:\n{printed}{said}", arguments.join(" "), done.status);
         }
-        if show == Show::Output {
-            for line in printed.lines() {
-                self.output.line(format_args!("     {line}"));
-            }
-        }
         Ok(printed)
     }
 
-    fn note(&mut self, name: &str, arguments: &[&str], end: &str) {
-        let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
+    /// Show a command, and write it to the script.
+    fn note(&mut self, name: &str, arguments: &[&str], how: &Note<'_>) {
         let environment: String =
             self.environment.iter().map(|(name, value)| format!("{name}={value} ")).collect();
-        let line = format!("{environment}{name} {}{end}", words.join(" "));
+        let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
+        let line = format!("{environment}{name} {}", words.join(" "));
+        let words: Vec<String> = arguments.iter().map(|word| self.with_variables(word)).collect();
+        let written = format!("{environment}{name} {}", words.join(" "));
+        let (line, written) = match how {
+            Note::Plain => (line, written),
+            Note::Background => {
+                (format!("{line} &"), format!("{written} &\nservers=\"$servers $!\"\nsleep 2"))
+            }
+            Note::Assign(variable) => (line, format!("{variable}=$({written})")),
+            Note::Redirect(file) => (format!("{line} > {file}"), format!("{written} > {file}")),
+        };
         self.output.line(format_args!("   $ {line}"));
-        let _ = writeln!(self.script, "{line}");
+        let _ = writeln!(self.script, "{written}");
     }
+
+    /// An argument for the script: what another run would have another value for is a variable.
+    fn with_variables(&self, word: &str) -> String {
+        match self.variables.iter().find(|(value, _)| word.ends_with(value.as_str())) {
+            Some((value, name)) => {
+                let before = word.strip_suffix(value.as_str()).unwrap_or_default();
+                format!("\"{before}${name}\"")
+            }
+            None => quoted(word),
+        }
+    }
+}
+
+/// How a command stands in the script.
+enum Note<'n> {
+    Plain,
+    Background,
+    Assign(&'n str),
+    Redirect(&'n str),
 }
 
 /// Whether the output of a command is shown.
