@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -152,7 +152,9 @@ impl Platform for Local {
             .arg("--vsock")
             .arg(&socket)
             .arg("--memory-mib")
-            .arg(launch.memory_mib().max(LEAST_MEMORY_MIB).to_string());
+            .arg(launch.memory_mib().max(LEAST_MEMORY_MIB).to_string())
+            // It ends when this process does, however that happens: its standard input is a pipe that nobody else holds.
+            .arg("--stop-with-stdin");
         if let Some(role) = &self.settings.parent_role {
             command.arg("--parent-role").arg(role);
         }
@@ -162,7 +164,7 @@ impl Platform for Local {
         let mut child = command
             // The host's credentials are not the enclave's.
             .env_clear()
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             // A group of its own: an interrupt at the terminal reaches the host only, and the group can be ended whole.
@@ -173,8 +175,9 @@ impl Platform for Local {
             // Without the thread the pipe closes, which the program does not mind.
             let _ = std::thread::Builder::new().name("enclave-log".to_owned()).spawn(move || log(stderr));
         }
+        let lifeline = child.stdin.take();
         let identity = i32::try_from(child.id()).ok().and_then(ProcessIdentity::of);
-        Ok(Box::new(LocalEnclave { child: Mutex::new(child), identity, socket }))
+        Ok(Box::new(LocalEnclave { child: Mutex::new(child), identity, socket, _lifeline: lifeline }))
     }
 
     fn clean_up(&self, remains: &Remains) {
@@ -259,6 +262,8 @@ struct LocalEnclave {
     child: Mutex<Child>,
     identity: Option<ProcessIdentity>,
     socket: PathBuf,
+    /// Taken out of `child`, whose `wait` would close it. Closed by the kernel when the host is killed.
+    _lifeline: Option<ChildStdin>,
 }
 
 impl LocalEnclave {

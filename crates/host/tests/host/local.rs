@@ -113,19 +113,13 @@ impl Drop for Killed {
     }
 }
 
-#[tokio::test]
-async fn what_a_killed_host_left_running_is_ended_by_the_next_one() {
-    if !is_built() {
-        return;
-    }
-    let outer = tempfile::tempdir().unwrap();
-    let scratch = tempfile::tempdir().unwrap();
-    let data = outer.path().join("host");
+/// Starts a host in a process of its own, an enclave on it, and kills the host.
+async fn killed_while_an_enclave_lives(data: &Path, scratch: &Path) -> RunId {
     let world = World::with_program(SLEEPER);
     let mut host = Killed(
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "local::host_process", "--ignored", "--nocapture"])
-            .env(DATA, &data)
+            .env(DATA, data)
             .stdout(Stdio::null())
             .spawn()
             .unwrap(),
@@ -139,16 +133,44 @@ async fn what_a_killed_host_left_running_is_ended_by_the_next_one() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     let client = Client::open(&url, &data.join("token")).unwrap();
-    world.upload(&client, scratch.path()).await;
+    world.upload(&client, scratch).await;
     let run = client.create_run(&world.run()).await.unwrap();
-    wait_for_process(&data, &client, &run.id).await;
+    wait_for_process(data, &client, &run.id).await;
     host.0.kill().unwrap();
     host.0.wait().unwrap();
+    run.id
+}
+
+#[tokio::test]
+async fn a_killed_host_takes_its_enclaves_with_it() {
+    if !is_built() {
+        return;
+    }
+    let outer = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let data = outer.path().join("host");
+    killed_while_an_enclave_lives(&data, scratch.path()).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while processes_of(&data) > 0 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_host_left_running_is_ended_by_the_next_one() {
+    if !is_built() {
+        return;
+    }
+    let outer = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let data = outer.path().join("host");
+    let run = killed_while_an_enclave_lives(&data, scratch.path()).await;
 
     let config = config(&data);
     let local = Local::new(&config).unwrap();
     let served = Served::start(config, local).await;
-    assert_eq!(served.client.run(&run.id).await.unwrap().state, RunState::Interrupted);
+    assert_eq!(served.client.run(&run).await.unwrap().state, RunState::Interrupted);
     assert_eq!(processes_of(&data), 0);
     served.end().await;
 }
