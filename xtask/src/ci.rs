@@ -192,10 +192,9 @@ fn fuzz(workspace: &Workspace) -> Result<Outcome> {
         return Ok(Outcome::Skipped("no fuzz targets".to_owned()));
     }
     if !have("cargo-fuzz") || !nightly() {
-        return missing(
-            "cargo-fuzz or a nightly toolchain",
-            "cargo install --locked cargo-fuzz; rustup toolchain install nightly",
-        );
+        // A nightly compiler cannot be had everywhere; the mutation tests among the others run without it.
+        let what = "cargo-fuzz or a nightly toolchain is missing: cargo install --locked cargo-fuzz; rustup toolchain install nightly";
+        return Ok(Outcome::Skipped(what.to_owned()));
     }
     for target in fuzz_targets(&directory)? {
         // cargo-fuzz wants the nightly cargo, which `CARGO` and the pinned toolchain must not override.
