@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::workspace::Workspace;
 
 /// What to do with the checked-in lists.
+#[derive(Clone, Copy)]
 pub(crate) enum Golden {
     /// Fail on a difference.
     Compare,
