@@ -1,5 +1,5 @@
 //! Every `entente` command line in README and guides is one that the program takes.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! The stable forms of `attest verify` and `image measure`, over documents and images that AWS made.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
