@@ -79,6 +79,12 @@ fn built() -> PathBuf {
         .map_or_else(|| test.parent().unwrap().to_owned(), |deps| deps.parent().unwrap().to_owned())
 }
 
+/// Cargo's target directory, wherever this test was built.
+#[must_use]
+pub fn target() -> PathBuf {
+    built().parent().unwrap().to_owned()
+}
+
 /// A program of ours, built.
 ///
 /// The programs are built with Cargo, for a test of this package alone does not build them; once in a run of the tests.
@@ -104,6 +110,7 @@ pub fn program(name: &str) -> PathBuf {
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         build.args(["build", "--quiet", "--locked", "--profile", &profile]);
         build.args(["--package", "entente", "--package", "entente-hypervisor-sim"]).current_dir(workspace());
+        build.env("CARGO_TARGET_DIR", target());
         let done = finish(build, DEMO);
         assert_eq!(done.code, 0, "{done}");
         fs::write(stamp, run).unwrap();
@@ -114,7 +121,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 fn scratch() -> PathBuf {
-    let path = built().parent().unwrap().join("tmp/e2e");
+    let path = target().join("tmp/e2e");
     fs::create_dir_all(&path).unwrap();
     path
 }
@@ -144,6 +151,7 @@ pub fn demo_directory() -> &'static Path {
             let _ = fs::remove_dir_all(&directory);
             let mut play = Command::new(&entente);
             play.args(["demo", "auction", "--dir"]).arg(&directory).current_dir(workspace());
+            play.env("CARGO_TARGET_DIR", target());
             let done = finish(play, DEMO);
             assert_eq!(done.code, 0, "{done}");
             fs::write(&whole, &done.stdout).unwrap();

@@ -96,6 +96,11 @@ fn reap(mut child: Child) {
     }
 }
 
+/// How many runs a kill really cut off: a sweep that never met one would show nothing.
+fn cut_off(play: &Play) -> usize {
+    play.runs().iter().filter(|run| state(run) != "finished").count()
+}
+
 /// Delays of a sweep over a run, in milliseconds, and a few at random.
 fn delays(seed: u64) -> Vec<u64> {
     let mut numbers = Numbers::new(seed);
@@ -123,6 +128,7 @@ fn the_host_is_killed() {
         nothing_is_half_written(&play);
         play.serve_host();
     }
+    assert!(cut_off(&play) >= 2, "{:?}", play.runs());
     all_is_well(&play, "after");
     // Whatever was fetched before a kill is whole.
     for index in 0..11 {
@@ -164,6 +170,7 @@ fn kill_below(which: &str, seed: u64) {
         nothing_is_half_written(&play);
     }
     assert!(killed >= 3, "{killed}");
+    assert!(cut_off(&play) >= 2, "{:?}", play.runs());
     // The host lived on.
     all_is_well(&play, "after");
 }

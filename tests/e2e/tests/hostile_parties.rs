@@ -99,8 +99,7 @@ fn another_image_under_the_agreed_name() {
     let stored = play.path(&format!("host/images/{}.eif", facts["PCR0"].as_str().unwrap()));
     assert!(stored.is_file(), "{}", stored.display());
     // A static program that differs in its last bytes alone runs just as well, and is another one.
-    let musl =
-        entente_e2e::workspace().join("target/x86_64-unknown-linux-musl/enclave/entente-image-auction");
+    let musl = entente_e2e::target().join("x86_64-unknown-linux-musl/enclave/entente-image-auction");
     let Ok(mut altered) = fs::read(&musl) else {
         println!("skipped: the enclave program was not built for musl");
         return;
@@ -268,4 +267,40 @@ fn policies_that_pin_something_else() {
         assert_eq!(found.code, 1, "{pcr}: {found}");
         assert!(!found.json()["findings"].as_array().unwrap().is_empty());
     }
+}
+
+/// An owner's own key service with a policy for another agreement, image or input set: the key stays where it is.
+#[test]
+fn a_policy_for_another_enclave_releases_nothing() {
+    use entente_party::{KeyPolicies as _, KmsCredentials, KmsKeyService};
+
+    let play = Play::start();
+    let agreement = entente_party::read_agreement(&play.path("agreement.toml")).unwrap();
+    let key = agreement.dataset(&"bids-north".parse().unwrap()).unwrap().key();
+    let profile = String::from_utf8(play.read("north/keys/owner.aws")).unwrap();
+    let value = |name: &str| {
+        let line = profile.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+        line.unwrap().to_owned()
+    };
+    let service = KmsKeyService::at(
+        &value("endpoint_url"),
+        KmsCredentials::Static {
+            access_key_id: value("aws_access_key_id"),
+            secret_access_key: value("aws_secret_access_key"),
+        },
+    );
+    let right = service.policy(key).unwrap();
+    for (index, pcr) in ["PCR0", "PCR16", "PCR17"].into_iter().enumerate() {
+        let at = right.find(&format!("RecipientAttestation:{pcr}\"")).unwrap();
+        let digest = right[at..].split('"').find(|word| word.len() == 96).unwrap();
+        let place = at + right[at..].find(digest).unwrap();
+        let mut wrong = right.clone();
+        wrong.replace_range(place..place + 96, &"a".repeat(96));
+        service.put_policy(key, &wrong).unwrap();
+        let done = play.run(&format!("none-{index}"));
+        assert_eq!(code(&done), "KeyRefused", "{pcr}");
+    }
+    service.put_policy(key, &right).unwrap();
+    let done = play.run("again");
+    assert_eq!(done.code, 0, "{done}");
 }
