@@ -2,7 +2,7 @@
 //!
 //! A receipt proves to anybody, offline: *this image, under this agreement, on these sealed inputs, made these sealed
 //! files at this time* (PROTOCOL §§8, 13). The enclave makes it in three moves: [`Statement::new`], a document whose
-//! `user_data` is [`Statement::user_data`], [`Receipt::assemble`]. A verifier makes it one: [`verify`].
+//! `user_data` is [`Statement::user_data`], [`Receipt::assemble`]. A verifier makes it one: [`verify()`].
 //!
 //! **Threat model.** The receipt comes from an adversary who can get genuine receipts of other runs, genuine documents
 //! for code of its own, and change every byte. It must not get a [`VerifiedReceipt`] for a run that did not happen under
