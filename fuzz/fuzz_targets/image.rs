@@ -9,8 +9,8 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = image.measure();
         let _ = Description::of(&image).to_json();
         for ramdisk in image.ramdisks() {
-            let _ = Ramdisk::parse(ramdisk, &RamdiskLimits::new(1024, 1 << 20));
+            let _ = Ramdisk::parse(ramdisk, RamdiskLimits::new(1024, 1 << 20));
         }
     }
-    let _ = Ramdisk::parse(bytes, &RamdiskLimits::new(1024, 1 << 20));
+    let _ = Ramdisk::parse(bytes, RamdiskLimits::new(1024, 1 << 20));
 });
